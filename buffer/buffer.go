@@ -1,8 +1,25 @@
+// Package buffer is the durable, bounded, ordered queue between the collector and the uplinks, and the ledger of every reading.
+//
+// It owns its files (segment.go), its record format (codec.go, columns.go) and the books (state.go, ledger.go).
+//
+// Invariants:
+//  1. A committed block never changes: (epoch, stream, seq) names the same bytes for ever. Numbers of blocks that a crash took before their
+//     commit are used again; nobody can have seen them.
+//  2. Blocks, acknowledgements and ledger deltas of one moment are in one bbolt transaction; opening is the last checkpoint plus the
+//     commits behind it, moved by the same function (books.apply) that moves the books at work.
+//  3. An uplink sees a block only after its commit.
+//  4. A segment is unlinked only after a commit whose floor lies above all of its blocks; only a full disk turns that order around, and
+//     opening then accounts for what is missing.
+//  5. What leaves the queue unacknowledged is counted with its cause and told by an event that names the seqs.
+//
+// Is: storage, order, durability, accounting. Is not: a protocol, a payload format, a scheduler.
 package buffer
 
 import (
-	"context"
 	"errors"
+	"log/slog"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/millgate/millgate/drivers"
@@ -14,6 +31,9 @@ var ErrBackPressure = errors.New("the queue's disk does not keep up")
 // ErrLocked is wrapped by the error of Open if another process holds the queue.
 var ErrLocked = errors.New("the queue is in use")
 
+// ErrClosed is returned by Cursor.Next after Close.
+var ErrClosed = errors.New("the queue is closed")
+
 // Config is the part of site.yaml that describes the queue. Zero values take the defaults named.
 type Config struct {
 	Dir            string        // folder of the queue, made if missing
@@ -21,8 +41,43 @@ type Config struct {
 	MaxSize        int64         // bytes on disk before the oldest blocks are evicted; default 4 GiB
 	History        time.Duration // how long acknowledged readings stay as local history, space allowing; default 7 days
 	BlockSize      int           // upper bound of a block's JSON in bytes; default 256 KiB
-	Uplinks        []string      // ids of the uplinks that must acknowledge
+	Uplinks        []string      // ids of the uplinks that must acknowledge; one that is new begins with the next block
+	Log            *slog.Logger  // default discards
 }
+
+const (
+	defaultCommitInterval = time.Second
+	defaultMaxSize        = 4 << 30
+	defaultHistory        = 7 * 24 * time.Hour
+	defaultBlockSize      = 256 << 10
+	segmentSize           = 64 << 20
+	minSegmentSize        = 4 << 20
+	commitSize            = 1 << 20 // uncommitted JSON bytes that do not wait for the interval
+	refuseSize            = 8 << 20 // uncommitted JSON bytes at which Append refuses
+	checkpointInterval    = time.Minute
+)
+
+func (c Config) withDefaults() Config {
+	if c.CommitInterval <= 0 {
+		c.CommitInterval = defaultCommitInterval
+	}
+	if c.MaxSize <= 0 {
+		c.MaxSize = defaultMaxSize
+	}
+	if c.History <= 0 {
+		c.History = defaultHistory
+	}
+	if c.BlockSize <= 0 {
+		c.BlockSize = defaultBlockSize
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+// segmentLimit is a segment's size: small enough that evicting one leaves most of a small queue.
+func (c Config) segmentLimit() int64 { return max(minSegmentSize, min(segmentSize, c.MaxSize/4)) }
 
 // Stream names a sequence of blocks.
 type Stream string
@@ -33,11 +88,14 @@ const (
 	Events   Stream = "events"
 )
 
+// streams in the order in which an uplink gets them: what happened does not wait behind a backlog of readings.
+var streams = []Stream{Events, Readings}
+
 // Block is one stored block: immutable for ever, and one message.
 type Block struct {
 	Epoch     string // ULID of the queue's life that numbered it
 	Stream    Stream
-	Seq       uint64 // counts up by one per stream, from 1
+	Seq       uint64 // counts up by one per stream, from 1, also from one epoch to the next
 	Catalogue string // hash of the catalogue that names its tags, 32 hex digits
 	Seen      []Seen // devices that were up with nothing to report, in catalogue order
 	Readings  []drivers.Reading
@@ -50,73 +108,140 @@ type Seen struct {
 	Time   int64 // ms since 1970 UTC
 }
 
-// Queue is the durable queue.
-type Queue struct{}
+// Queue is the durable queue. Its methods may be called from several goroutines; Run and Close by one.
+type Queue struct {
+	cfg    Config
+	shelf  *shelf
+	cat    *catalogue
+	packed []byte // cat.json deflated
+	writer writer // belongs to Run
+	kick   chan struct{}
 
-// Open opens the queue in cfg.Dir, or makes it.
-func Open(cfg Config, catalogue *Catalogue) (*Queue, error) { panic("stub") }
+	mu          sync.Mutex // guards everything below
+	fill        *builder   // what Append fills
+	spare       *builder   // empty, for the next commit
+	pos         uint64     // of the last Append
+	durable     uint64
+	uncommitted int // JSON bytes in fill and in the writer's hands
+	books       *books
+	live        live
+	wake        chan struct{} // closed and replaced at each commit
+	closed      bool
+}
 
-// Run writes to disk until ctx is done, then commits what is open and returns.
-func (q *Queue) Run(ctx context.Context) error { panic("stub") }
+// live is what has happened since the last commit to the uplinks' side of the books, and is durable with the next.
+type live struct {
+	uplinks   map[string]*uplinkState
+	pending   map[string]*pending
+	floor     map[Stream]uint64
+	dirty     bool   // something of it is not yet durable
+	diskError string // why the last commit failed; empty while all is well
+}
 
-// Close releases the files.
-func (q *Queue) Close() error { panic("stub") }
+// pending is what waits for one uplink in committed blocks.
+type pending struct {
+	blocks   uint64
+	readings uint64
+}
 
-// Append takes readings, events and accounts into the open block; it does not wait for the disk, and copies what it keeps.
+// Append takes readings, events and accounts into the open block; it does not wait for the disk, and copies what it keeps. While more
+// than 8 MiB are uncommitted it refuses the readings with ErrBackPressure and counts them; events and accounts are always taken.
 func (q *Queue) Append(readings []drivers.Reading, events []drivers.Event, cycles []drivers.Cycle) (pos uint64, err error) {
-	panic("stub")
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	before := q.fill.size
+	for i := range cycles {
+		q.fill.book(&cycles[i], q.cat)
+	}
+	if q.uncommitted >= refuseSize {
+		for i := range readings {
+			addCount(&q.fill.account.device(readings[i].Tag.Device).Refused, drivers.CauseBackPressure, 1)
+		}
+		err = ErrBackPressure
+	} else {
+		q.fill.addReadings(readings, q.cfg.BlockSize, q.cat)
+	}
+	q.fill.addEvents(events, q.cfg.BlockSize)
+	q.pos++
+	q.fill.pos = q.pos
+	q.uncommitted += q.fill.size - before
+	if q.uncommitted >= commitSize {
+		q.hurry()
+	}
+	return q.pos, err
+}
+
+// hurry makes the writer commit without waiting for the interval.
+func (q *Queue) hurry() {
+	select {
+	case q.kick <- struct{}{}:
+	default:
+	}
 }
 
 // Durable is the position up to which everything survives a power cut.
-func (q *Queue) Durable() uint64 { panic("stub") }
+func (q *Queue) Durable() uint64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.durable
+}
 
-// LastSeen is when each device last answered before this start, ms since 1970 UTC.
-func (q *Queue) LastSeen() map[string]int64 { panic("stub") }
+// LastSeen is when each device last answered as of the last commit, ms since 1970 UTC.
+func (q *Queue) LastSeen() map[string]int64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	seen := make(map[string]int64, len(q.books.devices))
+	for id, d := range q.books.devices {
+		seen[id] = d.LastSeen
+	}
+	return seen
+}
 
 // CatalogueJSON is the catalogue version with that hash, as it is published.
-func (q *Queue) CatalogueJSON(hash string) ([]byte, error) { panic("stub") }
-
-// Cursor is uplink's place in the queue.
-func (q *Queue) Cursor(uplink string) *Cursor { panic("stub") }
-
-// Cursor hands committed blocks to one uplink. Its methods may be called from several goroutines.
-type Cursor struct{}
-
-// Next waits for the next committed block that was neither acknowledged nor handed out since the last Rewind: events before
-// readings, each stream in order. The block is the caller's. The error is ctx's, or says that the queue is closed.
-func (c *Cursor) Next(ctx context.Context) (*Block, error) { panic("stub") }
-
-// Rewind makes Next hand out again what was handed out and not acknowledged.
-func (c *Cursor) Rewind() { panic("stub") }
-
-// Acknowledge says that the broker has b; it is durable with the next commit.
-func (c *Cursor) Acknowledge(b *Block) { panic("stub") }
-
-// Snapshot is what the queue says about itself.
-type Snapshot struct {
-	Epoch     string            `json:"epoch"`
-	Previous  *PreviousEpoch    `json:"previous,omitempty"`
-	Next      map[Stream]uint64 `json:"next"` // the seq that the next block of each stream will get
-	Catalogue string            `json:"catalogue"`
-	Segments  int               `json:"segments"`
-	Bytes     int64             `json:"bytes"` // on disk
-	Uplinks   []UplinkSnapshot  `json:"uplinks"`
-	Ledger    Ledger            `json:"ledger"`
-	DiskError string            `json:"disk_error,omitempty"` // why the last commit failed; empty while all is well
+func (q *Queue) CatalogueJSON(hash string) ([]byte, error) {
+	c, err := newCodec()
+	if err != nil {
+		return nil, err
+	}
+	cat, err := q.catalogue(hash, c)
+	if err != nil {
+		return nil, err
+	}
+	return cat.json, nil
 }
 
-// PreviousEpoch names the last seqs known of an epoch whose tail could not be proven complete.
-type PreviousEpoch struct {
-	Epoch string            `json:"epoch"`
-	Last  map[Stream]uint64 `json:"last"`
+// catalogue finds a version: the present one, or in the segments, the newest first.
+func (q *Queue) catalogue(hash string, c *codec) (*catalogue, error) {
+	if hash == q.cat.hash {
+		return q.cat, nil
+	}
+	q.mu.Lock()
+	segments := q.books.segments()
+	q.mu.Unlock()
+	for _, entry := range slices.Backward(segments) {
+		seg, err := q.shelf.get(entry.Number)
+		if err != nil {
+			continue // another segment may have it
+		}
+		packed, err := seg.get(bucketCatalogues, []byte(hash))
+		if err != nil || packed == nil {
+			continue
+		}
+		text, err := c.inflate(packed)
+		if err != nil {
+			return nil, err
+		}
+		return newCatalogue(text)
+	}
+	return nil, errors.New("catalogue " + hash + " is in no segment")
 }
 
-// UplinkSnapshot is what waits for one uplink.
-type UplinkSnapshot struct {
-	ID            string `json:"id"`
-	PendingBlocks uint64 `json:"pending_blocks"`
-	OldestTime    int64  `json:"oldest_t,omitempty"` // ms since 1970 UTC of the oldest pending block
+// Close releases the files; what Run has not committed is gone. Cursors end with ErrClosed.
+func (q *Queue) Close() error {
+	q.mu.Lock()
+	q.closed = true
+	close(q.wake)
+	q.wake = make(chan struct{})
+	q.mu.Unlock()
+	return q.shelf.close()
 }
-
-// Snapshot may be called at any time.
-func (q *Queue) Snapshot() Snapshot { panic("stub") }

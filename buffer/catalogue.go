@@ -1,8 +1,16 @@
 package buffer
 
-import "github.com/millgate/millgate/drivers"
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
 
-// Catalogue is all that is static about the site: the version that a block's tags are named by.
+	"github.com/millgate/millgate/drivers"
+)
+
+// Catalogue is all that is static about the site: the version that a block's tags are named by. It must not change once its Hash
+// was taken.
 type Catalogue struct {
 	V          int               `json:"v"` // 1
 	Site       string            `json:"site"`
@@ -38,11 +46,61 @@ type CatalogueTag struct {
 // UpTag is the tag that every device has, at the head of its list: whether it answers.
 func UpTag() CatalogueTag { return CatalogueTag{Name: "up", Kind: "state", Type: "bool"} }
 
-// Tags makes one Tag per catalogue tag, indexed in catalogue order.
-func (c *Catalogue) Tags() ([]*drivers.Tag, error) { panic("stub") }
+// Tags makes one Tag per catalogue tag, indexed in catalogue order. It fails on a kind or type that this version does not know.
+func (c *Catalogue) Tags() ([]*drivers.Tag, error) {
+	var tags []*drivers.Tag
+	for _, d := range c.Devices {
+		for _, t := range d.Tags {
+			kind, okKind := drivers.ParseKind(t.Kind)
+			typ, okType := drivers.ParseType(t.Type)
+			if !okKind || !okType {
+				return nil, fmt.Errorf("catalogue: tag %s/%s has the unknown kind %q or type %q", d.ID, t.Name, t.Kind, t.Type)
+			}
+			tags = append(tags, &drivers.Tag{Device: d.ID, Name: t.Name, Index: len(tags), Unit: t.Unit, Kind: kind, Type: typ})
+		}
+	}
+	return tags, nil
+}
 
 // JSON is the catalogue as it is hashed, stored and published.
-func (c *Catalogue) JSON() []byte { panic("stub") }
+func (c *Catalogue) JSON() []byte {
+	text, err := json.Marshal(c)
+	if err != nil { // a deadband is finite: it was read from a decimal
+		panic(err)
+	}
+	return text
+}
 
 // Hash is the first 16 bytes of the SHA-256 of JSON, as 32 hex digits.
-func (c *Catalogue) Hash() string { panic("stub") }
+func (c *Catalogue) Hash() string { return hashOf(c.JSON()) }
+
+func hashOf(catalogueJSON []byte) string {
+	sum := sha256.Sum256(catalogueJSON)
+	return hex.EncodeToString(sum[:hashSize])
+}
+
+// catalogue is a version in use: what decoding a block needs.
+type catalogue struct {
+	hash    string
+	json    []byte
+	tags    []*drivers.Tag
+	devices []string       // ids in order
+	index   map[string]int // device id → position in devices
+}
+
+func newCatalogue(text []byte) (*catalogue, error) {
+	var c Catalogue
+	if err := json.Unmarshal(text, &c); err != nil {
+		return nil, fmt.Errorf("catalogue: %w", err)
+	}
+	tags, err := c.Tags()
+	if err != nil {
+		return nil, err
+	}
+	v := &catalogue{hash: hashOf(text), json: text, tags: tags, index: make(map[string]int, len(c.Devices))}
+	for i, d := range c.Devices {
+		v.devices = append(v.devices, d.ID)
+		v.index[d.ID] = i
+	}
+	return v, nil
+}

@@ -19,6 +19,7 @@ type EventKind string
 const (
 	EventDeviceUp     EventKind = "device_up"
 	EventDeviceDown   EventKind = "device_down"
+	EventEpoch        EventKind = "epoch_started"
 	EventGatewayStart EventKind = "gateway_start"
 	EventGatewayStop  EventKind = "gateway_stop"
 	EventEvicted      EventKind = "evicted"

@@ -1,0 +1,176 @@
+package buffer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+)
+
+// Cursor hands committed blocks to one uplink. Its methods may be called from several goroutines.
+type Cursor struct {
+	q      *Queue
+	uplink string
+
+	mu    sync.Mutex // one Next at a time; guards codec
+	codec *codec
+
+	handed map[Stream]uint64 // the last seq handed out; guarded by q.mu
+}
+
+// errNoSegment says that a whole segment can not be opened.
+var errNoSegment = errors.New("segment can not be opened")
+
+// Cursor is uplink's place in the queue. It panics if the queue was not opened for that uplink.
+func (q *Queue) Cursor(uplink string) *Cursor {
+	if q.live.uplinks[uplink] == nil {
+		panic("BUG: uplink " + uplink + " is not in buffer.Config.Uplinks")
+	}
+	return &Cursor{q: q, uplink: uplink, handed: map[Stream]uint64{}}
+}
+
+// Next waits for the next committed block that was neither acknowledged nor handed out since the last Rewind: events before
+// readings, each stream in order. The block is the caller's. The error is ctx's, or ErrClosed. A block that can not be read back is
+// quarantined, told by an event, and passed over.
+func (c *Cursor) Next(ctx context.Context) (*Block, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.codec == nil {
+		codec, err := newCodec()
+		if err != nil {
+			return nil, err
+		}
+		c.codec = codec
+	}
+	for {
+		stream, entry, seq, wake, err := c.find()
+		if err != nil {
+			return nil, err
+		}
+		if seq == 0 {
+			select {
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			case <-wake:
+				continue
+			}
+		}
+		block, err := c.read(entry, stream, seq)
+		if err == nil {
+			c.q.mu.Lock()
+			c.handed[stream] = seq
+			c.q.mu.Unlock()
+			return block, nil
+		}
+		if err := c.pass(entry, stream, seq, err); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// find is the next block to hand out and the segment that holds it; seq 0 if there is none before wake.
+func (c *Cursor) find() (stream Stream, entry segmentEntry, seq uint64, wake <-chan struct{}, err error) {
+	c.q.mu.Lock()
+	defer c.q.mu.Unlock()
+	if c.q.closed {
+		return "", entry, 0, nil, ErrClosed
+	}
+	for _, stream := range streams {
+		acked := c.q.live.uplinks[c.uplink].Acked[stream]
+		seq := acked.after(max(c.handed[stream], c.q.live.floor[stream]-1))
+		if seq >= c.q.books.next[stream] {
+			continue
+		}
+		if entry, ok := c.q.books.holding(stream, seq); ok {
+			return stream, entry, seq, nil, nil
+		}
+		return "", entry, 0, nil, fmt.Errorf("block %d of %s is in no segment", seq, stream)
+	}
+	return "", entry, 0, c.q.wake, nil
+}
+
+func (c *Cursor) read(entry segmentEntry, stream Stream, seq uint64) (*Block, error) {
+	seg, err := c.q.shelf.get(entry.Number)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errNoSegment, err)
+	}
+	data, err := seg.block(stream, seq)
+	if err != nil {
+		return nil, err
+	}
+	if data == nil {
+		return nil, fmt.Errorf("%w: block %d of %s is missing", errDamaged, seq, stream)
+	}
+	block, err := c.codec.decode(data, func(hash string) (*catalogue, error) { return c.q.catalogue(hash, c.codec) })
+	if err == nil && (block.Stream != stream || block.Seq != seq) {
+		err = fmt.Errorf("%w: block %d of %s stands where block %d of %s belongs", errDamaged, block.Seq, block.Stream, seq, stream)
+	}
+	return block, err
+}
+
+// pass deals with a block that could not be read: gone since it was found, or damaged.
+func (c *Cursor) pass(entry segmentEntry, stream Stream, seq uint64, cause error) error {
+	q := c.q
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	switch {
+	case q.closed:
+		return ErrClosed
+	case seq < q.live.floor[stream]:
+		return nil // evicted meanwhile, and told
+	case errors.Is(cause, errClosed):
+		return nil // another reader needed the place on the shelf
+	}
+	q.cfg.Log.Error("a stored block can not be read", "stream", stream, "seq", seq, "segment", segmentPath(q.shelf.dir, entry.Number), "error", cause)
+	if errors.Is(cause, errNoSegment) {
+		q.giveUp(entry, "")
+		return q.shelf.quarantine(entry.Number)
+	}
+	r := Range{seq, seq}
+	for id, u := range q.live.uplinks {
+		if !u.Acked[stream].has(seq) {
+			q.lose(id, stream, r, q.recordsIn(entry, stream, r), "")
+		}
+	}
+	return nil
+}
+
+// Rewind makes Next hand out again what was handed out and not acknowledged.
+func (c *Cursor) Rewind() {
+	c.q.mu.Lock()
+	defer c.q.mu.Unlock()
+	clear(c.handed)
+}
+
+// Acknowledge says that the broker has b; it is durable with the next commit.
+func (c *Cursor) Acknowledge(b *Block) {
+	q := c.q
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	u, p := q.live.uplinks[c.uplink], q.live.pending[c.uplink]
+	acked := u.Acked[b.Stream]
+	n := acked.add(b.Seq, b.Seq)
+	u.Acked[b.Stream] = acked
+	if n == 0 {
+		return // acknowledged twice, or evicted while it was in flight
+	}
+	p.blocks--
+	if b.Stream == Readings {
+		p.readings -= uint64(len(b.Readings))
+		u.Account.Acknowledged += uint64(len(b.Readings))
+	}
+	q.live.dirty = true
+}
+
+// holding finds the segment with a block.
+func (b *books) holding(stream Stream, seq uint64) (segmentEntry, bool) {
+	if s, ok := b.current.Streams[stream]; ok && seq >= s.First {
+		return b.current, seq <= s.Last
+	}
+	for _, e := range b.sealed {
+		if s, ok := e.Streams[stream]; ok && seq >= s.First && seq <= s.Last {
+			return e, true
+		}
+	}
+	return segmentEntry{}, false
+}
