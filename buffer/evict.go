@@ -207,7 +207,6 @@ func (q *Queue) recordsIn(e segmentEntry, stream Stream, r Range) uint64 {
 	if s := e.Streams[stream]; r.From <= s.First && r.To >= s.Last {
 		return s.Records
 	}
-	var n uint64
 	seg, err := q.shelf.get(e.Number)
 	if err != nil {
 		return 0
@@ -216,13 +215,8 @@ func (q *Queue) recordsIn(e segmentEntry, stream Stream, r Range) uint64 {
 	if err != nil {
 		return 0
 	}
-	if err := seg.commits(0, c, func(c *commit) {
-		for _, b := range c.Blocks {
-			if b.Stream == stream && b.Seq >= r.From && b.Seq <= r.To {
-				n += b.Records
-			}
-		}
-	}); err != nil {
+	n, err := seg.weigh(stream, r, c)
+	if err != nil {
 		q.cfg.Log.Error("count the readings of a segment", "segment", seg.path, "error", err)
 	}
 	return n

@@ -112,7 +112,7 @@ func (q *Queue) loadSegment(number uint64) (*segment, *books, error) {
 		return seg, nil, err
 	}
 	b := booksFrom(c)
-	if err := seg.commits(b.commit+1, q.writer.codec, b.apply); err != nil {
+	if err := seg.commits(c, q.writer.codec, b.apply); err != nil {
 		return nil, nil, errors.Join(err, seg.close())
 	}
 	return seg, b, nil

@@ -5,37 +5,39 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
 )
 
-// A segment is one bbolt file:
+// A segment is one bbolt file. Everything stands at its root, so that a commit rewrites as few pages as bbolt can: meta, freelist, one
+// branch, one leaf, and the pages of the new blocks.
 //
-//	checkpoint / "c"                 the books at its head, renewed every minute
-//	commits    / number              what each transaction stored and how the books moved
-//	catalogues / hash                each catalogue that one of its blocks names
-//	readings   / seq / "d"           one sub-bucket per block, so that a commit does not rewrite its neighbours
-//	events     / seq / "d"
+//	stream code, seq / "d"     a block; one sub-bucket each, so that a commit does not rewrite its neighbours
+//	                 / "c"     beside the last block of a transaction: its record, what it stored and how the books moved
+//	"c", number      / "c"     the record of a transaction without blocks
+//	"checkpoint"     / "c"     the books at the segment's head, renewed every minute
+//	"catalogues"     / hash    each catalogue that one of its blocks names
 //
 // Nothing in it is deleted: a segment that is no longer needed is unlinked.
 var (
 	bucketCheckpoint = []byte("checkpoint")
-	bucketCommits    = []byte("commits")
 	bucketCatalogues = []byte("catalogues")
-	keyCheckpoint    = []byte("c")
 	keyData          = []byte("d")
+	keyCommit        = []byte("c")
 )
 
 const (
 	segmentPattern = "q-%08d.db"
 	lockTimeout    = 2 * time.Second
-	fillSequential = 0.95 // keys only grow: leaves need no room for later
 	pageSize       = 4096
+	allocSize      = 1 << 20
 	commitOverhead = 256 << 10 // generously: what a commit writes besides its blocks
 )
 
@@ -51,17 +53,35 @@ func segmentPath(dir string, number uint64) string {
 	return filepath.Join(dir, fmt.Sprintf(segmentPattern, number))
 }
 
-// openSegment opens the file, or makes it.
-func openSegment(dir string, number uint64, limit int64) (s *segment, err error) {
+// openSegment opens the file for commits, or makes it.
+func openSegment(dir string, number uint64, limit int64) (*segment, error) {
+	return openFile(dir, number, &bolt.Options{
+		InitialMmapSize: int(limit), MaxSize: int(limit + 2*refuseSize),
+		OpenFile: func(name string, flag int, mode os.FileMode) (*os.File, error) {
+			f, err := os.OpenFile(name, flag, mode)
+			if err == nil {
+				preallocate(f, limit)
+			}
+			return f, err
+		},
+	})
+}
+
+// openSealed opens an existing file for reading.
+func openSealed(dir string, number uint64) (*segment, error) {
+	return openFile(dir, number, &bolt.Options{ReadOnly: true})
+}
+
+func openFile(dir string, number uint64, o *bolt.Options) (s *segment, err error) {
 	path := segmentPath(dir, number)
 	defer wrap(&err, "open segment %q", path)
+	o.Timeout, o.FreelistType, o.NoStatistics = lockTimeout, bolt.FreelistMapType, true
 	err = guard(func() error {
-		db, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: lockTimeout, FreelistType: bolt.FreelistMapType, NoStatistics: true,
-			InitialMmapSize: int(limit), MaxSize: int(limit + 2*refuseSize)})
+		db, err := bolt.Open(path, 0o600, o)
 		if err != nil {
 			return err
 		}
-		db.AllocSize = int(min(4<<20, limit/8))
+		db.AllocSize = allocSize
 		s = &segment{number: number, path: path, db: db}
 		return nil
 	})
@@ -123,34 +143,37 @@ type encodedBlock struct {
 // write commits p: after it returned nil, a power cut loses nothing of it.
 func (s *segment) write(p *page) error {
 	return s.update(func(tx *bolt.Tx) error {
+		last := commitKey(p.number)
 		for _, b := range p.blocks {
-			if err := putBlock(tx, b); err != nil {
+			last = blockKey(b.Stream, b.Seq)
+			if err := put(tx, last, keyData, b.data); err != nil {
 				return err
 			}
 		}
-		if len(p.blocks) > 0 {
-			if err := put(tx, bucketCatalogues, []byte(p.catalogue.hash), p.packed, true); err != nil {
-				return err
-			}
+		if err := put(tx, last, keyCommit, p.commit); err != nil {
+			return err
 		}
 		if p.checkpoint != nil {
-			if err := put(tx, bucketCheckpoint, keyCheckpoint, p.checkpoint, false); err != nil {
+			if err := put(tx, bucketCheckpoint, keyCommit, p.checkpoint); err != nil {
 				return err
 			}
 		}
-		return put(tx, bucketCommits, seqKey(p.number), p.commit, false)
+		if b := tx.Bucket(bucketCatalogues); len(p.blocks) == 0 || b != nil && b.Get([]byte(p.catalogue.hash)) != nil {
+			return nil
+		}
+		return put(tx, bucketCatalogues, []byte(p.catalogue.hash), p.packed)
 	})
 }
 
 // begin writes the checkpoint that makes the file a segment; a file without one is what a crash left of it.
 func (s *segment) begin(c *checkpoint, with *codec) error {
 	packed := with.deflate(marshal(c))
-	return s.update(func(tx *bolt.Tx) error { return put(tx, bucketCheckpoint, keyCheckpoint, packed, false) })
+	return s.update(func(tx *bolt.Tx) error { return put(tx, bucketCheckpoint, keyCommit, packed) })
 }
 
 // checkpoint reads the books at the segment's head; nil if the file never became a segment.
 func (s *segment) checkpoint(with *codec) (*checkpoint, error) {
-	packed, err := s.get(bucketCheckpoint, keyCheckpoint)
+	packed, err := s.get(bucketCheckpoint, keyCommit)
 	if err != nil || packed == nil {
 		return nil, err
 	}
@@ -165,28 +188,11 @@ func (s *segment) checkpoint(with *codec) (*checkpoint, error) {
 	return &c, nil
 }
 
-func putBlock(tx *bolt.Tx, b encodedBlock) error {
-	stream, err := tx.CreateBucketIfNotExists([]byte(b.Stream))
-	if err != nil {
-		return err
-	}
-	stream.FillPercent = fillSequential
-	own, err := stream.CreateBucketIfNotExists(seqKey(b.Seq))
-	if err != nil {
-		return err
-	}
-	return own.Put(keyData, b.data)
-}
-
-func put(tx *bolt.Tx, bucket, key, value []byte, once bool) error {
+func put(tx *bolt.Tx, bucket, key, value []byte) error {
 	b, err := tx.CreateBucketIfNotExists(bucket)
 	if err != nil {
 		return err
 	}
-	if once && b.Get(key) != nil {
-		return nil
-	}
-	b.FillPercent = fillSequential
 	return b.Put(key, value)
 }
 
@@ -202,45 +208,81 @@ func (s *segment) get(bucket, key []byte) (value []byte, err error) {
 }
 
 // block copies the stored form of one block out; nil if it is not there.
-func (s *segment) block(stream Stream, seq uint64) (data []byte, err error) {
-	err = s.view(func(tx *bolt.Tx) error {
-		b := tx.Bucket([]byte(stream))
-		if b == nil {
-			return nil
-		}
-		if b = b.Bucket(seqKey(seq)); b != nil {
-			data = append(data, b.Get(keyData)...)
-		}
-		return nil
-	})
-	return data, err
+func (s *segment) block(stream Stream, seq uint64) ([]byte, error) {
+	return s.get(blockKey(stream, seq), keyData)
 }
 
-// commits calls f with each commit record from number on, in order.
-func (s *segment) commits(from uint64, c *codec, f func(*commit)) error {
-	return s.view(func(tx *bolt.Tx) error {
-		b := tx.Bucket(bucketCommits)
-		if b == nil {
-			return nil
+// commits calls f with the record of each transaction behind c, in their order.
+func (s *segment) commits(c *checkpoint, with *codec, f func(*commit)) error {
+	records := map[uint64]*commit{}
+	err := s.view(func(tx *bolt.Tx) error {
+		from := [][]byte{commitKey(c.Commit + 1)}
+		for _, stream := range streams {
+			from = append(from, blockKey(stream, c.Next[stream]))
 		}
-		cursor := b.Cursor()
-		for k, v := cursor.Seek(seqKey(from)); k != nil; k, v = cursor.Next() {
-			text, err := c.inflate(v)
-			if err != nil {
+		for _, key := range from {
+			if err := recordsFrom(tx, key, with, func(r *commit) bool { records[r.Number] = r; return true }); err != nil {
 				return err
 			}
-			var record commit
-			if err := json.Unmarshal(text, &record); err != nil {
-				return fmt.Errorf("%w: commit %d: %w", errDamaged, binary.BigEndian.Uint64(k), err)
-			}
-			f(&record)
 		}
 		return nil
 	})
+	for _, number := range slices.Sorted(maps.Keys(records)) {
+		if number > c.Commit {
+			f(records[number])
+		}
+	}
+	return err
 }
 
-// seqKey is big-endian, so that bbolt's order is the order of seqs.
-func seqKey(seq uint64) []byte { return binary.BigEndian.AppendUint64(nil, seq) }
+// weigh adds up the records of the blocks r of one stream, as their transactions wrote them down.
+func (s *segment) weigh(stream Stream, r Range, with *codec) (n uint64, err error) {
+	err = s.view(func(tx *bolt.Tx) error {
+		return recordsFrom(tx, blockKey(stream, r.From), with, func(c *commit) bool {
+			last := r.From
+			for _, b := range c.Blocks {
+				if b.Stream == stream && b.Seq >= r.From && b.Seq <= r.To {
+					n += b.Records
+				}
+				if b.Stream == stream {
+					last = b.Seq
+				}
+			}
+			return last < r.To
+		})
+	})
+	return n, err
+}
+
+// recordsFrom reads the transaction records in the buckets from key on that begin with key's first byte, until f says false.
+func recordsFrom(tx *bolt.Tx, key []byte, with *codec, f func(*commit) bool) error {
+	cursor := tx.Cursor()
+	for k, _ := cursor.Seek(key); len(k) == len(key) && k[0] == key[0]; k, _ = cursor.Next() {
+		packed := tx.Bucket(k).Get(keyCommit)
+		if packed == nil {
+			continue
+		}
+		text, err := with.inflate(packed)
+		if err != nil {
+			return err
+		}
+		var c commit
+		if err := json.Unmarshal(text, &c); err != nil {
+			return fmt.Errorf("%w: transaction record: %w", errDamaged, err)
+		}
+		if !f(&c) {
+			break
+		}
+	}
+	return nil
+}
+
+// blockKey and commitKey are big-endian, so that bbolt's order is the order of numbers.
+func blockKey(stream Stream, seq uint64) []byte {
+	return binary.BigEndian.AppendUint64([]byte{streamCodes[stream]}, seq)
+}
+
+func commitKey(number uint64) []byte { return binary.BigEndian.AppendUint64([]byte("c"), number) }
 
 // guard turns what a damaged file does to bbolt, a failed assertion or a fault on a mapped page, into an error.
 func guard(f func() error) (err error) {

@@ -86,10 +86,7 @@ func (s *shelf) get(number uint64) (*segment, error) {
 			return seg, nil
 		}
 	}
-	if _, err := os.Stat(segmentPath(s.dir, number)); err != nil {
-		return nil, err // bbolt would make it
-	}
-	seg, err := openSegment(s.dir, number, s.limit)
+	seg, err := openSealed(s.dir, number)
 	if err != nil {
 		return nil, err
 	}

@@ -295,7 +295,7 @@ func (q *Queue) reopen() error {
 	q.shelf.write = seg
 	q.shelf.mu.Unlock()
 	var landed *commit
-	if err := seg.commits(q.books.commit+1, q.writer.codec, func(c *commit) { landed = c }); err != nil {
+	if err := seg.commits(q.books.checkpoint(), q.writer.codec, func(c *commit) { landed = c }); err != nil {
 		return err
 	}
 	if landed != nil {
