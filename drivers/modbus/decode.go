@@ -1,0 +1,230 @@
+package modbus
+
+import (
+	"encoding/binary"
+	"math"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/millgate/millgate/drivers"
+)
+
+// reading rule of one point, made once so that the hot path only computes.
+type codec struct {
+	point  Point
+	value  drivers.Type
+	linear linear
+}
+
+func newCodec(p Point) codec {
+	return codec{point: p, value: p.ValueType(), linear: newLinear(p)}
+}
+
+// linear is value = (raw*mul + add) * 10^exponent, in integers as far as they reach, so that a decimal scale gives decimal values.
+type linear struct {
+	on       bool
+	mul, add int64
+	exponent int
+	limit    uint64 // raw magnitudes up to it stay below 2^53 in integers
+}
+
+const exact = 1 << 53
+
+func newLinear(p Point) linear {
+	if !p.scaled() {
+		return linear{}
+	}
+	scale := p.Scale
+	if scale == (Decimal{}) {
+		scale = Decimal{Mantissa: 1}
+	}
+	l := linear{on: true, exponent: scale.Exponent}
+	if p.Offset.Mantissa != 0 {
+		l.exponent = min(scale.Exponent, p.Offset.Exponent)
+	}
+	mul, okMul := shift(scale, l.exponent)
+	add, okAdd := shift(p.Offset, l.exponent)
+	l.mul, l.add = mul, add
+	if okMul && okAdd && magnitude(mul) < exact && magnitude(add) < exact {
+		l.limit = (exact - magnitude(add)) / magnitude(mul)
+	}
+	return l
+}
+
+// shift is d's mantissa at a smaller exponent; ok is false if it does not fit.
+func shift(d Decimal, exponent int) (m int64, ok bool) {
+	m = d.Mantissa
+	if m == 0 {
+		return 0, true
+	}
+	for range d.Exponent - exponent {
+		if magnitude(m) > math.MaxInt64/10 {
+			return m, false
+		}
+		m *= 10
+	}
+	return m, true
+}
+
+func (l *linear) power(f float64) float64 {
+	if l.exponent < 0 {
+		return f / pow10[-l.exponent]
+	}
+	return f * pow10[l.exponent]
+}
+
+func (c *codec) ofInt(raw int64) float64 {
+	if magnitude(raw) <= c.linear.limit {
+		return c.linear.power(float64(raw*c.linear.mul + c.linear.add))
+	}
+	return c.ofFloat(float64(raw))
+}
+
+func (c *codec) ofUint(raw uint64) float64 {
+	if raw <= c.linear.limit {
+		return c.ofInt(int64(raw))
+	}
+	return c.ofFloat(float64(raw))
+}
+
+func (c *codec) ofFloat(raw float64) float64 {
+	if c.linear.limit == 0 { // the integers would not be exact anyway
+		scale := c.point.Scale
+		if scale == (Decimal{}) {
+			scale = Decimal{Mantissa: 1}
+		}
+		return raw*scale.Float() + c.point.Offset.Float()
+	}
+	return c.linear.power(raw*float64(c.linear.mul) + float64(c.linear.add))
+}
+
+// decode makes the value of registers as they came, two bytes each; b holds as many as the point takes. A value that can not be is
+// its cause instead.
+func (c *codec) decode(b []byte) (drivers.Value, drivers.Cause) {
+	name := c.point.Type.Name
+	if name == "string" {
+		return c.decodeText(b)
+	}
+	raw := c.point.WordOrder.assemble(b)
+	var v drivers.Value
+	switch name {
+	case "bool":
+		return drivers.BoolValue(raw != 0), ""
+	case "int16":
+		v = c.signed(int64(int16(raw)))
+	case "int32":
+		v = c.signed(int64(int32(raw)))
+	case "int64":
+		v = c.signed(int64(raw))
+	case "uint16", "uint32", "uint64":
+		v = c.unsigned(raw)
+	case "bcd16", "bcd32":
+		n, ok := fromBCD(raw, len(b)*2)
+		if !ok {
+			return v, drivers.CauseInvalidBCD
+		}
+		v = c.unsigned(n)
+	case "float32":
+		v = c.single(math.Float32frombits(uint32(raw)))
+	case "float64":
+		v = c.double(math.Float64frombits(raw))
+	}
+	if v.IsZero() {
+		return v, drivers.CauseNotANumber
+	}
+	return v, ""
+}
+
+func (c *codec) signed(raw int64) drivers.Value {
+	if c.linear.on {
+		return drivers.Float64Value(c.ofInt(raw))
+	}
+	return drivers.IntValue(raw)
+}
+
+func (c *codec) unsigned(raw uint64) drivers.Value {
+	if c.linear.on {
+		return drivers.Float64Value(c.ofUint(raw))
+	}
+	return drivers.UintValue(raw)
+}
+
+func (c *codec) single(raw float32) drivers.Value {
+	if c.linear.on {
+		return drivers.Float32Value(float32(c.ofFloat(float64(raw))))
+	}
+	return drivers.Float32Value(raw)
+}
+
+func (c *codec) double(raw float64) drivers.Value {
+	if c.linear.on {
+		return drivers.Float64Value(c.ofFloat(raw))
+	}
+	return drivers.Float64Value(raw)
+}
+
+// assemble puts up to four registers together, the most significant bit first.
+func (o WordOrder) assemble(b []byte) uint64 {
+	var raw uint64
+	n := len(b) / 2
+	for i := range n {
+		at := i
+		if o.swapsWords() {
+			at = n - 1 - i
+		}
+		word := binary.BigEndian.Uint16(b[2*at:])
+		if o.swapsBytes() {
+			word = word<<8 | word>>8
+		}
+		raw = raw<<16 | uint64(word)
+	}
+	return raw
+}
+
+// scatter is the inverse of assemble for n registers.
+func (o WordOrder) scatter(raw uint64, n int) []uint16 {
+	words := make([]uint16, n)
+	for i := range n {
+		word := uint16(raw >> (16 * (n - 1 - i)))
+		if o.swapsBytes() {
+			word = word<<8 | word>>8
+		}
+		at := i
+		if o.swapsWords() {
+			at = n - 1 - i
+		}
+		words[at] = word
+	}
+	return words
+}
+
+// decodeText cuts the padding, NUL or spaces, off the end.
+func (c *codec) decodeText(b []byte) (drivers.Value, drivers.Cause) {
+	text := make([]byte, len(b))
+	copy(text, b)
+	if c.point.WordOrder.swapsBytes() {
+		for i := 0; i+1 < len(text); i += 2 {
+			text[i], text[i+1] = text[i+1], text[i]
+		}
+	}
+	s := string(text[:c.point.Type.Chars])
+	if i := strings.IndexByte(s, 0); i >= 0 {
+		s = s[:i]
+	}
+	if !utf8.ValidString(s) {
+		return drivers.Value{}, drivers.CauseInvalidText
+	}
+	return drivers.TextValue(strings.TrimRight(s, " ")), ""
+}
+
+// fromBCD reads so many digits of four bits each.
+func fromBCD(raw uint64, digits int) (n uint64, ok bool) {
+	for i := digits - 1; i >= 0; i-- {
+		d := raw >> (4 * i) & 0xf
+		if d > 9 {
+			return 0, false
+		}
+		n = n*10 + d
+	}
+	return n, true
+}

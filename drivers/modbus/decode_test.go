@@ -1,0 +1,181 @@
+package modbus
+
+import (
+	"encoding/binary"
+	"math"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/millgate/millgate/drivers"
+)
+
+func point(t testing.TB, typ string, order WordOrder, scale, offset string) Point {
+	t.Helper()
+	p := Point{Table: HoldingRegister, WordOrder: order}
+	var err error
+	if p.Type, err = ParseDataType(typ); err != nil {
+		t.Fatal(err)
+	}
+	for text, into := range map[string]*Decimal{scale: &p.Scale, offset: &p.Offset} {
+		if text == "" {
+			continue
+		}
+		if *into, err = ParseDecimal(text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.Tag = &drivers.Tag{Device: "d", Name: "t", Type: p.ValueType()}
+	return p
+}
+
+func decodeWords(p Point, words ...uint16) (drivers.Value, drivers.Cause) {
+	var b []byte
+	for _, w := range words {
+		b = binary.BigEndian.AppendUint16(b, w)
+	}
+	c := newCodec(p)
+	return c.decode(b)
+}
+
+func TestDecode(t *testing.T) {
+	f := func(typ string, order WordOrder, scale, offset string, words []uint16, want string, cause drivers.Cause) {
+		t.Helper()
+		v, got := decodeWords(point(t, typ, order, scale, offset), words...)
+		if v.String() != want || got != cause {
+			t.Errorf("%s %s ×%s +%s of %04x: %s %q, want %s %q", typ, order, scale, offset, words, v, got, want, cause)
+		}
+	}
+	f("int16", ABCD, "", "", []uint16{0xffff}, "-1", "")
+	f("uint16", ABCD, "", "", []uint16{0xffff}, "65535", "")
+	f("uint16", BADC, "", "", []uint16{0x0102}, "513", "")
+	f("int16", ABCD, "0.1", "", []uint16{2301}, "230.1", "") // not 230.10000000000002
+	f("int16", ABCD, "0.1", "-40", []uint16{2301}, "190.1", "")
+	f("int16", ABCD, "0.01", "0.5", []uint16{1}, "0.51", "")
+	f("uint16", ABCD, "10", "", []uint16{7}, "70", "")
+	// 0x12345678 = 305419896 in the four orders.
+	f("uint32", ABCD, "", "", []uint16{0x1234, 0x5678}, "305419896", "")
+	f("uint32", CDAB, "", "", []uint16{0x5678, 0x1234}, "305419896", "")
+	f("uint32", BADC, "", "", []uint16{0x3412, 0x7856}, "305419896", "")
+	f("uint32", DCBA, "", "", []uint16{0x7856, 0x3412}, "305419896", "")
+	f("int32", ABCD, "", "", []uint16{0xffff, 0xfffe}, "-2", "")
+	// 0x0102030405060708 = 72623859790382856 in the four orders.
+	f("uint64", ABCD, "", "", []uint16{0x0102, 0x0304, 0x0506, 0x0708}, "72623859790382856", "")
+	f("uint64", CDAB, "", "", []uint16{0x0708, 0x0506, 0x0304, 0x0102}, "72623859790382856", "")
+	f("uint64", BADC, "", "", []uint16{0x0201, 0x0403, 0x0605, 0x0807}, "72623859790382856", "")
+	f("uint64", DCBA, "", "", []uint16{0x0807, 0x0605, 0x0403, 0x0201}, "72623859790382856", "")
+	f("int64", ABCD, "0.001", "", []uint16{0, 0, 0x0001, 0xe240}, "123.456", "")
+	// The words 806B 4212 are 36.625 on a TUF-2000M, low word first.
+	f("float32", CDAB, "", "", []uint16{0x806b, 0x4212}, "36.62541", "")
+	f("float32", ABCD, "0.1", "", []uint16{0x450f, 0xd000}, "230.1", "") // 2301 × 0.1
+	f("float32", ABCD, "", "", []uint16{0x7fc0, 0}, "-", drivers.CauseNotANumber)
+	f("float32", ABCD, "", "", []uint16{0xff80, 0}, "-", drivers.CauseNotANumber)
+	f("float64", ABCD, "", "", []uint16{0x4059, 0, 0, 0}, "100", "")
+	f("float64", DCBA, "", "", []uint16{0, 0, 0, 0x5940}, "100", "")
+	f("bcd16", ABCD, "", "", []uint16{0x1234}, "1234", "")
+	f("bcd32", CDAB, "0.01", "", []uint16{0x5678, 0x1234}, "123456.78", "")
+	f("bcd16", ABCD, "", "", []uint16{0x12a4}, "-", drivers.CauseInvalidBCD)
+	f("bool", ABCD, "", "", []uint16{0x0100}, "true", "")
+	f("bool", ABCD, "", "", []uint16{0}, "false", "")
+	f("string(5)", ABCD, "", "", []uint16{0x4142, 0x4344, 0x4546}, "ABCDE", "")
+	f("string(6)", BADC, "", "", []uint16{0x4241, 0x2043, 0x0020}, "ABC", "")
+	f("string(4)", ABCD, "", "", []uint16{0xff41, 0}, "-", drivers.CauseInvalidText)
+}
+
+// TestEncodeIsTheInverse decodes what Encode made, for every type, order and a few scales.
+func TestEncodeIsTheInverse(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		typ := rapid.SampledFrom([]string{"int16", "uint16", "int32", "uint32", "int64", "uint64", "float32", "float64", "bcd16", "bcd32", "bool", "string(7)"}).Draw(rt, "type")
+		p := point(t, typ, WordOrder(rapid.IntRange(0, 3).Draw(rt, "order")), rapid.SampledFrom([]string{"", "0.1", "0.001", "10"}).Draw(rt, "scale"), rapid.SampledFrom([]string{"", "-40"}).Draw(rt, "offset"))
+		words := make([]uint16, p.Type.Registers())
+		for i := range words {
+			words[i] = rapid.Uint16().Draw(rt, "word")
+		}
+		v, cause := decodeWords(p, words...)
+		if cause != "" {
+			return
+		}
+		if f, ok := v.Float(); ok && math.Abs(f) > 1e15 && p.scaled() {
+			return // beyond what a float64 can hold exactly there is no inverse
+		}
+		back, err := Encode(p, v)
+		if err != nil {
+			rt.Fatalf("%s ×%s: %v", p.Type, p.Scale, err)
+		}
+		again, cause := decodeWords(p, back...)
+		a, _ := v.Float()
+		b, _ := again.Float()
+		if cause != "" || again.Type() != v.Type() || math.Abs(a-b) > 1e-6*math.Abs(a)+1e-9 || (!p.scaled() && again != v) {
+			rt.Fatalf("%s %s ×%s: %04x is %s, encoded %04x is %s %q", p.Type, p.WordOrder, p.Scale, words, v, back, again, cause)
+		}
+	})
+}
+
+func TestEncodeRefusesWhatDoesNotFit(t *testing.T) {
+	for typ, v := range map[string]drivers.Value{
+		"int16": drivers.IntValue(40000), "uint16": drivers.IntValue(-1), "uint32": drivers.Float64Value(5e9), "bcd16": drivers.IntValue(10000),
+		"int32": drivers.TextValue("x"),
+	} {
+		if words, err := Encode(point(t, typ, ABCD, "", ""), v); err == nil {
+			t.Errorf("%s holds %v as %04x", typ, v, words)
+		}
+	}
+}
+
+func TestDecimals(t *testing.T) {
+	f := func(s string, want Decimal, ok bool) {
+		t.Helper()
+		got, err := ParseDecimal(s)
+		if got != want || (err == nil) != ok {
+			t.Errorf("%q: %+v, %v", s, got, err)
+		}
+	}
+	f("0.1", Decimal{1, -1}, true)
+	f("-40", Decimal{-4, 1}, true)
+	f("1e-3", Decimal{1, -3}, true)
+	f("2.50", Decimal{25, -1}, true)
+	f(".5", Decimal{5, -1}, true)
+	f("0", Decimal{}, true)
+	f("-0.05", Decimal{-5, -2}, true)
+	for _, bad := range []string{"", ".", "-", "--1", "1e", "0x10", "1_000", "NaN", "1e99", "12345678901234567890", "1,5", "1e1e1", "+-1"} {
+		f(bad, Decimal{}, false)
+	}
+	if p, ok := (Decimal{4, 1}).Mul(Decimal{1, -1}); !ok || p != (Decimal{4, 0}) {
+		t.Errorf("40 × 0.1 = %+v %v", p, ok)
+	}
+	if _, ok := (Decimal{math.MaxInt64, 0}).Mul(Decimal{3, 0}); ok {
+		t.Error("an overflow was not noticed")
+	}
+}
+
+func FuzzParsers(f *testing.F) {
+	for _, s := range []string{"0.1", "1e-3", "string(16)", "CDAB", "string(0)", "float32"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		if d, err := ParseDecimal(s); err == nil && (d.Exponent < -maxDecimalExponent || d.Exponent > maxDecimalExponent) {
+			t.Errorf("%q: %+v", s, d)
+		}
+		if d, err := ParseDataType(s); err == nil && (d.String() != s || d.Registers() < 1 || d.Registers() > MaxRegisters) {
+			t.Errorf("%q: %+v", s, d)
+		}
+		ParseWordOrder(s)
+	})
+}
+
+func FuzzDecode(f *testing.F) {
+	f.Add([]byte{1, 2, 3, 4, 5, 6, 7, 8}, uint8(3), uint8(1))
+	types := []string{"int16", "uint16", "int32", "uint32", "int64", "uint64", "float32", "float64", "bcd16", "bcd32", "bool", "string(7)"}
+	f.Fuzz(func(t *testing.T, b []byte, typ, order uint8) {
+		p := point(t, types[int(typ)%len(types)], WordOrder(order%4), "0.1", "-7.5")
+		n := 2 * p.Type.Registers()
+		if len(b) < n {
+			return
+		}
+		c := newCodec(p)
+		v, cause := c.decode(b[:n])
+		if v.IsZero() == (cause == "") || (cause == "" && v.Type() != p.ValueType()) {
+			t.Errorf("%s: %v %q", p.Type, v, cause)
+		}
+	})
+}

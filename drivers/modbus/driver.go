@@ -1,0 +1,217 @@
+package modbus
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	goburrow "github.com/goburrow/modbus"
+
+	"github.com/millgate/millgate/drivers"
+)
+
+const maxSilences = 2 // time-outs in a row after which the rest of a Read is not sent
+
+// Driver reads one poll group. It implements drivers.Driver.
+type Driver struct {
+	device   string
+	link     *link
+	packager goburrow.Packager // of the unit; never changed, so that it may be shared
+	timeout  time.Duration
+	requests []planned
+	codecs   []codec // per point
+	of       []int   // per point: its request
+}
+
+// planned is a request with its frame, made once, and its outcome in the Read under way.
+type planned struct {
+	Request
+	adu   []byte
+	data  [2 * MaxRegisters]byte // what came, without the byte count
+	at    int64                  // when it came, ms since 1970 UTC
+	took  time.Duration
+	cause drivers.Cause // why nothing came; empty if it did
+}
+
+// Driver makes the driver of one poll group; it connects at the first Read.
+func (l *Links) Driver(cfg Config) (*Driver, error) {
+	address, err := Address(cfg.Endpoint)
+	if err != nil {
+		return nil, fmt.Errorf("device %s: %w", cfg.Device, err)
+	}
+	if err := cfg.check(); err != nil {
+		return nil, fmt.Errorf("device %s: %w", cfg.Device, err)
+	}
+	if cfg.Timeout <= 0 {
+		cfg.Timeout = defaultTimeout
+	}
+	handler := goburrow.NewTCPClientHandler("") // never connected: only its frames are used
+	handler.SlaveId = cfg.Unit
+	d := &Driver{device: cfg.Device, link: l.link(address), packager: handler, timeout: cfg.Timeout}
+	requests, of := plan(cfg.Points, cfg.MaxRegisters, cfg.MaxGap)
+	d.of = of
+	for _, r := range requests {
+		adu, err := d.packager.Encode(r.pdu())
+		if err != nil {
+			return nil, fmt.Errorf("device %s: %w", cfg.Device, err)
+		}
+		d.requests = append(d.requests, planned{Request: r, adu: adu})
+	}
+	for _, p := range cfg.Points {
+		d.codecs = append(d.codecs, newCodec(p))
+	}
+	return d, nil
+}
+
+func (r Request) pdu() *goburrow.ProtocolDataUnit {
+	data := binary.BigEndian.AppendUint16(nil, r.Address)
+	return &goburrow.ProtocolDataUnit{FunctionCode: tables[r.Table].function, Data: binary.BigEndian.AppendUint16(data, r.Quantity)}
+}
+
+// bytes is how many bytes of data answer r.
+func (r Request) bytes() int {
+	if r.Table.Bits() {
+		return (int(r.Quantity) + 7) / 8
+	}
+	return 2 * int(r.Quantity)
+}
+
+// Read is drivers.Driver's. A reading's time is when the answer came that brought it.
+func (d *Driver) Read(ctx context.Context, dst []drivers.Reading) ([]drivers.Reading, error) {
+	if err := d.poll(ctx); err != nil {
+		return dst, err
+	}
+	now := drivers.Millis(time.Now())
+	for i := range d.codecs {
+		dst = append(dst, d.reading(i, now))
+	}
+	return dst, nil
+}
+
+// poll sends the planned requests. It fails if none was answered; an exception is an answer.
+func (d *Driver) poll(ctx context.Context) error {
+	var failure error
+	silences, answered := 0, false
+	for i := range d.requests {
+		r := &d.requests[i]
+		if failure != nil && silences != 1 { // the link has failed, or stays silent: the rest would fare no better
+			r.cause = drivers.CauseOf(failure)
+			continue
+		}
+		began := time.Now()
+		exception, err := d.request(ctx, r)
+		r.took, r.cause = time.Since(began), exception
+		switch {
+		case err == nil:
+			silences, answered, failure = 0, true, nil
+		case ctx.Err() != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded):
+			return ctx.Err()
+		default:
+			failure, r.cause = err, drivers.CauseOf(err)
+			switch r.cause {
+			case drivers.CauseTimeout:
+				silences++
+			case drivers.CauseGarbled:
+				silences = 1 // one bad frame: the next may be whole
+			default:
+				silences = maxSilences
+			}
+		}
+	}
+	if answered || len(d.requests) == 0 {
+		return nil
+	}
+	return failure
+}
+
+// request sends one planned request and keeps its data. A refusal is not an error but its cause.
+func (d *Driver) request(ctx context.Context, r *planned) (exception drivers.Cause, err error) {
+	err = d.link.exchange(ctx, r.adu, d.timeout, func(answer []byte) error {
+		var pdu []byte
+		if pdu, exception, err = d.unpack(r.adu, answer); err != nil || exception != "" {
+			return err
+		}
+		if n := r.bytes(); len(pdu) != 1+n || int(pdu[0]) != n {
+			return garbled("%d bytes of data instead of %d", len(pdu)-1, n)
+		}
+		copy(r.data[:], pdu[1:])
+		r.at = drivers.Millis(time.Now())
+		return nil
+	})
+	return exception, err
+}
+
+// unpack checks that answer answers adu and takes the data out of it.
+func (d *Driver) unpack(adu, answer []byte) (data []byte, exception drivers.Cause, err error) {
+	if err := d.packager.Verify(adu, answer); err != nil {
+		return nil, "", garbled("%w", err)
+	}
+	pdu, err := d.packager.Decode(answer)
+	if err != nil {
+		return nil, "", garbled("%w", err)
+	}
+	switch asked := adu[headerSize+1]; {
+	case pdu.FunctionCode == asked:
+		return pdu.Data, "", nil
+	case pdu.FunctionCode == asked|0x80 && len(pdu.Data) == 1:
+		return nil, drivers.ModbusException(pdu.Data[0]), nil
+	default:
+		return nil, "", garbled("an answer to function %d where %d was asked", pdu.FunctionCode, asked)
+	}
+}
+
+func garbled(format string, args ...any) error {
+	return &drivers.Error{Cause: drivers.CauseGarbled, Err: fmt.Errorf("bad answer: "+format, args...)}
+}
+
+// reading makes point i's reading of what poll brought; at stands in where nothing came.
+func (d *Driver) reading(i int, at int64) drivers.Reading {
+	c, r := &d.codecs[i], &d.requests[d.of[i]]
+	if r.cause != "" {
+		return drivers.BadReading(c.point.Tag, r.cause, at)
+	}
+	value, cause := d.value(i)
+	if cause != "" {
+		return drivers.BadReading(c.point.Tag, cause, r.at)
+	}
+	return drivers.Reading{Tag: c.point.Tag, Value: value, Quality: drivers.Good, Time: r.at}
+}
+
+func (d *Driver) value(i int) (drivers.Value, drivers.Cause) {
+	c, r := &d.codecs[i], &d.requests[d.of[i]]
+	offset := int(c.point.Address - r.Address)
+	if c.point.Table.Bits() {
+		return drivers.BoolValue(r.data[offset/8]>>(offset%8)&1 == 1), ""
+	}
+	return c.decode(r.data[2*offset : 2*(offset+c.point.width())])
+}
+
+// Probe is Read with what was on the wire: the registers of each point, for people.
+func (d *Driver) Probe(ctx context.Context) ([]Probed, error) {
+	if err := d.poll(ctx); err != nil {
+		return nil, err
+	}
+	now := drivers.Millis(time.Now())
+	probed := make([]Probed, len(d.codecs))
+	for i := range d.codecs {
+		c, r := &d.codecs[i], &d.requests[d.of[i]]
+		probed[i] = Probed{Point: c.point, Reading: d.reading(i, now), Took: r.took}
+		if r.cause != "" {
+			continue
+		}
+		offset := int(c.point.Address - r.Address)
+		if c.point.Table.Bits() {
+			probed[i].Raw = []uint16{uint16(r.data[offset/8] >> (offset % 8) & 1)}
+			continue
+		}
+		for w := range c.point.width() {
+			probed[i].Raw = append(probed[i].Raw, binary.BigEndian.Uint16(r.data[2*(offset+w):]))
+		}
+	}
+	return probed, nil
+}
+
+// Close gives up the driver's share of its link, which stays for the others until Links.Close.
+func (d *Driver) Close() error { return nil }
