@@ -1,0 +1,124 @@
+package collector
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"github.com/millgate/millgate/drivers"
+)
+
+// loop polls one group: wait for the tick, read, account, hand over.
+type loop struct {
+	group    Group
+	index    int // of the group in its device
+	device   *device
+	outlet   *outlet
+	clock    clock
+	downtime uint64   // readings missed before this start; 0 once accounted for
+	commits  *commits // nil unless the driver is a Committer
+	held     []held   // per tag
+	quarter  int64    // of the last mark
+	reported map[string]bool
+
+	// Reused by every cycle, so that the collector's part of a quiet one allocates nothing.
+	readings []drivers.Reading
+	events   []drivers.Event
+	account  drivers.Cycle
+	cycles   []drivers.Cycle
+}
+
+func newLoop(d *device, group Group, out *outlet) *loop {
+	l := &loop{
+		group: group, index: d.join(), device: d, outlet: out,
+		held:     make([]held, len(group.Tags)),
+		quarter:  never,
+		reported: map[string]bool{},
+		readings: make([]drivers.Reading, 0, len(group.Tags)+1), // one more for "up"
+	}
+	if c, ok := group.Driver.(drivers.Committer); ok {
+		l.commits = &commits{driver: c}
+	}
+	return l
+}
+
+// run polls until ctx is done, then closes the driver.
+func (l *loop) run(ctx context.Context) {
+	defer l.close()
+	tick := tickAfter(l.clock.origin, l.group.Interval)
+	timer := time.NewTimer(tick - l.clock.now())
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		}
+		if ctx.Err() != nil { // both were ready
+			return
+		}
+		tick = l.cycle(ctx, tick)
+		timer.Reset(tick - l.clock.now())
+	}
+}
+
+func (l *loop) close() {
+	defer func() {
+		if p := recover(); p != nil {
+			l.report("the driver panicked while closing", "panic", p, "stack", string(debug.Stack()))
+		}
+	}()
+	if err := l.group.Driver.Close(); err != nil {
+		l.report("the driver did not close cleanly", "error", err)
+	}
+}
+
+// cycle serves one tick and says which one is next.
+func (l *loop) cycle(ctx context.Context, tick time.Duration) (next time.Duration) {
+	quarter := quarterOf(l.clock.wall()) // taken before the Read: what a mark stores was read within its quarter
+	next = tick + l.group.Interval
+	late := l.clock.now() >= next // the process did not run, or the store held up the cycle before
+	readings, err := l.readings[:0], error(nil)
+	if !late {
+		readings, err = l.read(ctx, next)
+	}
+
+	// Held until the store has it all: two groups of a device must store "up" in the order in which it changed.
+	l.device.mu.Lock()
+	defer l.device.mu.Unlock()
+	next = max(next, tickFrom(l.clock.now(), l.group.Interval))
+	now := l.clock.wall()
+	l.open(uint64((next-tick)/l.group.Interval), late)
+	if !late {
+		readings = l.book(ctx, readings, err, now)
+	}
+	l.device.missed(l.account.Due)
+	readings = l.reportByException(readings, tick, quarter)
+	if l.device.mustTell(now) {
+		readings = append(readings, l.device.tell(now))
+		l.account.Own = 1
+	}
+	pos := l.handOver(readings, tick)
+	if l.commits != nil && !late {
+		l.commits.called(pos, len(readings) > 0)
+	}
+	l.readings = readings[:0]
+	return next
+}
+
+// read asks the driver; a panic of the driver is an error of this Read.
+func (l *loop) read(ctx context.Context, deadline time.Duration) (readings []drivers.Reading, err error) {
+	ctx, cancel := context.WithDeadline(ctx, l.clock.time(deadline))
+	defer cancel()
+	defer func() {
+		if p := recover(); p != nil {
+			l.report("the driver panicked; its readings are bad for this cycle; please report it", "panic", p, "stack", string(debug.Stack()))
+			readings, err = l.readings[:0], &drivers.Error{Cause: drivers.CauseInternal, Err: fmt.Errorf("the driver panicked: %v", p)}
+		}
+	}()
+	if l.commits != nil {
+		l.commits.tell(l.outlet.store.Durable())
+	}
+	return l.group.Driver.Read(ctx, l.readings[:0])
+}
