@@ -1,7 +1,17 @@
+// Package configs turns site.yaml and device maps into what the other rooms are configured with.
+//
+// Invariants:
+//  1. All mistakes are reported at once, each with file, line, column and the way out.
+//  2. Nothing is guessed: an unknown key, a wrong type or a value out of range is a mistake, never ignored.
+//  3. Loading touches no network and changes no file. Secrets are not read here but when they are used.
+//
+// Is: strict loading, the device-map library, the catalogue. Is not: anything that runs.
 package configs
 
 import (
 	"time"
+
+	"github.com/goccy/go-yaml/ast"
 
 	"github.com/millgate/millgate/buffer"
 	"github.com/millgate/millgate/collector"
@@ -42,28 +52,53 @@ type Group struct {
 }
 
 // Load reads, checks and resolves a site; the error is Problems, all mistakes at once.
-func Load(file string) (*Site, error) { panic("stub") }
-
-// Problem is one mistake, where it stands and the way out.
-type Problem struct {
-	File         string
-	Line, Column int // from 1; 0 if the whole file is meant
-	Message      string
+func Load(file string) (*Site, error) {
+	s := newSite(file)
+	if root := s.load(); root != nil {
+		s.read(root)
+	}
+	return s.resolve()
 }
 
-// Problems is an error that lists them by position.
-type Problems []Problem
-
-func (p Problems) Error() string { panic("stub") }
-
-// Map is a device map of the library or of a file.
-type Map struct {
-	Name, Version, Title, Source string
-	Verified                     bool
-	File                         string
-	Text                         []byte // the YAML as it stands
-	Points                       int
+// site is a site.yaml on its way to a Site.
+type site struct {
+	document
+	warnings   Problems
+	out        Site
+	enterprise string
+	region     string
+	timezone   string
+	uplinks    []*uplinkSpec
+	devices    []*deviceSpec
+	maps       map[string]*deviceMap // by reference, each read once
 }
 
-// Maps lists the embedded library, sorted by name.
-func Maps() []Map { panic("stub") }
+func newSite(file string) *site {
+	s := &site{document: document{file: file, problems: &Problems{}}, timezone: "Asia/Shanghai", maps: map[string]*deviceMap{}}
+	s.out.File, s.out.DataDir = file, "data"
+	return s
+}
+
+func (s *site) read(root ast.Node) {
+	s.object(root, "the site file",
+		must("site", s.readSite),
+		must("gateway", s.readGateway),
+		may("buffer", s.readBuffer),
+		may("uplinks", s.list("uplinks", s.readUplink)),
+		must("devices", s.list("devices", s.readDevice)),
+	)
+}
+
+// resolve brings the parts together, unless there are mistakes.
+func (s *site) resolve() (*Site, error) {
+	s.resolveUplinks()
+	s.resolveDevices()
+	if len(*s.problems) > 0 {
+		return nil, s.problems.sorted()
+	}
+	if err := s.fillTags(); err != nil {
+		return nil, err
+	}
+	s.out.Warnings = s.warnings.sorted()
+	return &s.out, nil
+}

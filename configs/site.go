@@ -1,0 +1,235 @@
+package configs
+
+import (
+	"fmt"
+	"math"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+	_ "time/tzdata" // a box may have no time zones of its own
+
+	"github.com/goccy/go-yaml/ast"
+
+	"github.com/millgate/millgate/uplink"
+)
+
+var (
+	idForm     = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$`)
+	regionForm = regexp.MustCompile(`^[0-9]{6}$`)
+	prefixForm = regexp.MustCompile(`^[^/+#\x00][^+#\x00]*$`)
+)
+
+const (
+	idRule     = "an id has 1 to 64 letters, digits, - and _, and begins with a letter or digit; free text goes into name"
+	regionRule = "a region is the six digits of GB/T 2260"
+	prefixRule = "a topic prefix begins with a word and has no + or #"
+)
+
+func (s *site) id(into *string) func(ast.Node) { return s.matching(into, idForm, idRule) }
+
+func (s *site) readSite(n ast.Node) {
+	s.object(n, "site",
+		must("id", s.id(&s.out.ID)),
+		may("name", s.text(&s.out.Name)),
+		may("enterprise", func(n ast.Node) {
+			s.text(&s.enterprise)(n)
+			if err := checkCreditCode(s.enterprise); err != nil {
+				s.at(n, "%q: %v", s.enterprise, err)
+			}
+		}),
+		may("region", s.matching(&s.region, regionForm, regionRule)),
+	)
+}
+
+func (s *site) readGateway(n ast.Node) {
+	s.object(n, "gateway",
+		must("id", s.id(&s.out.Gateway)),
+		may("data_dir", s.text(&s.out.DataDir)),
+		may("timezone", func(n ast.Node) {
+			s.text(&s.timezone)(n)
+			if _, err := time.LoadLocation(s.timezone); err != nil || s.timezone == "" || s.timezone == "Local" {
+				s.at(n, "unknown time zone %q: use a name such as Asia/Shanghai", s.timezone)
+			}
+		}),
+	)
+}
+
+func (s *site) readBuffer(n ast.Node) {
+	b := &s.out.Buffer
+	var blockSize int64
+	s.object(n, "buffer",
+		may("commit_interval", s.duration(&b.CommitInterval, 10*time.Millisecond, time.Minute, "commit_interval")),
+		may("max_size", s.size(&b.MaxSize, 16<<20, math.MaxInt64, "max_size")),
+		may("history", s.duration(&b.History, 0, 3650*24*time.Hour, "history")),
+		may("block_size", s.size(&blockSize, 4<<10, 4<<20, "block_size")),
+	)
+	b.BlockSize = int(blockSize)
+}
+
+// creditAlphabet are the digits of GB 32100-2015: no I, O, S, V, Z.
+const creditAlphabet = "0123456789ABCDEFGHJKLMNPQRTUWXY"
+
+// checkCreditCode checks a unified social credit code: 18 digits of base 31, the last a checksum with weights 3^i mod 31 (GB 32100-2015, 4.2).
+func checkCreditCode(code string) error {
+	if len(code) != 18 {
+		return fmt.Errorf("a unified social credit code has 18 characters, not %d", len(code))
+	}
+	sum, weight := 0, 1
+	for i := range 17 {
+		v := strings.IndexByte(creditAlphabet, code[i])
+		if v < 0 {
+			return fmt.Errorf("a unified social credit code has no %q", code[i])
+		}
+		sum += v * weight
+		weight = weight * 3 % 31
+	}
+	if want := creditAlphabet[(31-sum%31)%31]; code[17] != want {
+		return fmt.Errorf("the check digit of this unified social credit code would be %q; compare it with the licence", want)
+	}
+	return nil
+}
+
+// uplinkSpec is an uplink as written.
+type uplinkSpec struct {
+	uplink.Config
+	node         ast.Node
+	passwordFile string
+	passwordEnv  string
+	prefixNode   ast.Node
+}
+
+func (s *site) readUplink(n ast.Node) {
+	u := &uplinkSpec{node: n, prefixNode: n, Config: uplink.Config{TopicPrefix: "millgate/v1"}}
+	format := ""
+	s.object(n, "uplink",
+		must("id", s.id(&u.ID)),
+		must("brokers", func(n ast.Node) {
+			if list, ok := n.(*ast.SequenceNode); ok && len(list.Values) == 0 {
+				s.at(n, "an uplink needs a broker, such as tcp://host:1883")
+			}
+			s.list("brokers", func(n ast.Node) { s.readBroker(n, u) })(n)
+		}),
+		may("client_id", s.text(&u.ClientID)),
+		may("username", s.text(&u.Username)),
+		may("password_file", s.path(&u.passwordFile)),
+		may("password_env", s.text(&u.passwordEnv)),
+		may("password", func(n ast.Node) {
+			s.at(n, "a password does not belong into this file, which is copied and mailed: put it into a file of its own and name that with password_file, or an environment variable with password_env")
+		}),
+		may("tls", func(n ast.Node) {
+			s.object(n, "tls", may("ca_file", s.path(&u.TLS.CAFile)), may("cert_file", s.path(&u.TLS.CertFile)), may("key_file", s.path(&u.TLS.KeyFile)))
+		}),
+		may("format", s.choice(&format, "format", "json")),
+		may("topic_prefix", func(n ast.Node) { u.prefixNode = n; s.matching(&u.TopicPrefix, prefixForm, prefixRule)(n) }),
+		may("window", s.integer(&u.Window, 1, 100, "window")),
+	)
+	s.uplinks = append(s.uplinks, u)
+}
+
+func (s *site) readBroker(n ast.Node, u *uplinkSpec) {
+	text, ok := s.scalar(n, "a broker's address is expected")
+	if !ok {
+		return
+	}
+	at, err := url.Parse(text)
+	if err != nil || (at.Scheme != "tcp" && at.Scheme != "ssl") || at.Hostname() == "" || at.Path != "" || at.User != nil || !validPort(at) {
+		s.at(n, "broker %q: write it as tcp://host:1883, or ssl://host:8883 for TLS", text)
+		return
+	}
+	u.Brokers = append(u.Brokers, text)
+}
+
+func validPort(u *url.URL) bool {
+	if u.Port() == "" {
+		return !strings.HasSuffix(u.Host, ":")
+	}
+	n, err := strconv.Atoi(u.Port())
+	return err == nil && n > 0 && n <= 65535
+}
+
+// path reads the name of a file, relative to the site file.
+func (s *site) path(into *string) func(ast.Node) {
+	return func(n ast.Node) {
+		if text, ok := s.scalar(n, "the name of a file is expected"); ok {
+			*into = s.beside(text)
+		}
+	}
+}
+
+func (s *site) beside(name string) string {
+	if filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(filepath.Dir(s.file), name)
+}
+
+func (s *site) resolveUplinks() {
+	lines := map[string]int{}
+	for _, u := range s.uplinks {
+		line := u.node.GetToken().Position.Line
+		if first, twice := lines[u.ID]; twice && u.ID != "" {
+			s.at(u.node, "uplink %q stands here a second time; the first is in line %d", u.ID, first)
+		}
+		lines[u.ID] = line
+		if strings.Contains(u.TopicPrefix, "{region}") && s.region == "" {
+			s.at(u.prefixNode, "topic_prefix names {region}, but site.region is not set")
+		}
+		u.TopicPrefix = strings.ReplaceAll(u.TopicPrefix, "{region}", s.region)
+		if i := strings.IndexAny(u.TopicPrefix, "{}"); i >= 0 {
+			s.at(u.prefixNode, "topic_prefix %q: the only placeholder is {region}", u.TopicPrefix)
+		}
+		switch {
+		case u.passwordFile != "" && u.passwordEnv != "":
+			s.at(u.node, "uplink %s has both password_file and password_env; keep one", u.ID)
+		case u.passwordFile != "":
+			u.Password = func() (string, error) { return readSecret(u.passwordFile) }
+		case u.passwordEnv != "":
+			u.Password = func() (string, error) { return envSecret(u.passwordEnv) }
+		}
+		if (u.TLS.CertFile == "") != (u.TLS.KeyFile == "") {
+			s.at(u.node, "uplink %s: cert_file and key_file go together", u.ID)
+		}
+		s.out.Uplinks = append(s.out.Uplinks, u.Config)
+		s.out.Buffer.Uplinks = append(s.out.Buffer.Uplinks, u.ID)
+	}
+	s.out.Buffer.Dir = filepath.Join(s.out.DataDir, "queue")
+}
+
+// readSecret reads a secret from a file that only its owner and group may read.
+func readSecret(file string) (string, error) {
+	info, err := os.Stat(file)
+	if err != nil {
+		return "", fmt.Errorf("password_file: %w", err)
+	}
+	if runtime.GOOS != "windows" && info.Mode().Perm()&0o007 != 0 {
+		return "", fmt.Errorf("password_file %s may be read by every user of this machine: chmod 600 %s", file, file)
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return "", fmt.Errorf("password_file: %w", err)
+	}
+	return strings.TrimRight(string(text), "\r\n"), nil
+}
+
+func envSecret(name string) (string, error) {
+	text, ok := os.LookupEnv(name)
+	if !ok {
+		return "", fmt.Errorf("password_env: the environment variable %s is not set", name)
+	}
+	return text, nil
+}
+
+// canonical makes endpoints comparable: one physical endpoint, one text.
+func canonical(address string) string {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return address
+	}
+	return net.JoinHostPort(strings.ToLower(host), port)
+}

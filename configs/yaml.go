@@ -1,0 +1,241 @@
+package configs
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+)
+
+const maxFileSize = 4 << 20
+
+// document reads one YAML file by what is expected in it. Whatever is not as expected becomes a Problem, and reading goes on.
+type document struct {
+	file     string
+	problems *Problems
+}
+
+// at notes a mistake at a node.
+func (d *document) at(n ast.Node, format string, args ...any) {
+	*d.problems = append(*d.problems, d.problem(n, fmt.Sprintf(format, args...)))
+}
+
+func (d *document) problem(n ast.Node, message string) Problem {
+	p := Problem{File: d.file, Message: message}
+	switch m := n.(type) { // a block mapping's own token is its first colon
+	case *ast.MappingNode:
+		if !m.IsFlowStyle && len(m.Values) > 0 {
+			n = m.Values[0].Key
+		}
+	case *ast.MappingValueNode:
+		n = m.Key
+	}
+	if t := n.GetToken(); t != nil && t.Position != nil {
+		p.Line, p.Column = t.Position.Line, t.Position.Column
+	}
+	return p
+}
+
+// whole notes a mistake of the whole file.
+func (d *document) whole(format string, args ...any) {
+	*d.problems = append(*d.problems, Problem{File: d.file, Message: fmt.Sprintf(format, args...)})
+}
+
+// load reads and parses the file; nil if that failed, which is noted.
+func (d *document) load() ast.Node {
+	info, err := os.Stat(d.file)
+	if err == nil && info.Size() > maxFileSize {
+		d.whole("the file has %d bytes; at most %d are read", info.Size(), maxFileSize)
+		return nil
+	}
+	data, err := os.ReadFile(d.file)
+	if err != nil {
+		d.whole("can not be read: %v", errors.Unwrap(err))
+		return nil
+	}
+	return d.parse(data)
+}
+
+// parse gives the body of the only document in data; nil if there is none, which is noted.
+func (d *document) parse(data []byte) ast.Node {
+	data = []byte(strings.TrimPrefix(string(data), "\ufeff"))
+	if !utf8.Valid(data) {
+		d.whole("the file is not UTF-8 (perhaps GBK): save it as UTF-8")
+		return nil
+	}
+	file, err := parser.ParseBytes(data, 0, parser.AllowDuplicateMapKey())
+	if err != nil {
+		d.syntax(err)
+		return nil
+	}
+	var body ast.Node
+	for _, doc := range file.Docs {
+		if doc.Body == nil || doc.Body.Type() == ast.CommentType {
+			continue
+		}
+		if body != nil {
+			d.at(doc.Body, "a second document in the file: a file holds one")
+			break
+		}
+		body = doc.Body
+	}
+	if body == nil {
+		d.whole("the file is empty")
+	}
+	return body
+}
+
+func (d *document) syntax(err error) {
+	var syntax yaml.Error
+	if !errors.As(err, &syntax) || syntax.GetToken() == nil {
+		d.whole("not YAML: %v", err)
+		return
+	}
+	p := syntax.GetToken().Position
+	*d.problems = append(*d.problems, Problem{File: d.file, Line: p.Line, Column: p.Column, Message: "not YAML: " + syntax.GetMessage()})
+}
+
+// field is one key that an object may have.
+type field struct {
+	key      string
+	required bool
+	read     func(ast.Node)
+}
+
+func must(key string, read func(ast.Node)) field { return field{key, true, read} }
+func may(key string, read func(ast.Node)) field  { return field{key, false, read} }
+
+// object reads a mapping: each key once, none that is not listed, all that are required.
+func (d *document) object(n ast.Node, what string, fields ...field) {
+	pairs, ok := d.pairs(n, what)
+	if !ok {
+		return
+	}
+	seen := map[string]int{}
+	for _, pair := range pairs {
+		key := pair.Key.GetToken().Value
+		i := slices.IndexFunc(fields, func(f field) bool { return f.key == key })
+		if i < 0 {
+			d.at(pair.Key, "%s has no key %q%s", what, key, hint(key, fields))
+			continue
+		}
+		if line, twice := seen[key]; twice {
+			d.at(pair.Key, "%q stands here a second time; the first is in line %d", key, line)
+			continue
+		}
+		seen[key] = pair.Key.GetToken().Position.Line
+		fields[i].read(pair.Value)
+	}
+	for _, f := range fields {
+		if _, ok := seen[f.key]; f.required && !ok {
+			d.at(n, "%s lacks %q", what, f.key)
+		}
+	}
+}
+
+// hint names the key that was probably meant, or all that there are.
+func hint(key string, fields []field) string {
+	known := make([]string, len(fields))
+	for i := range fields {
+		known[i] = fields[i].key
+	}
+	if near := suggestion(key, known); near != "" {
+		return near
+	}
+	return "; known here: " + strings.Join(known, ", ")
+}
+
+// pairs is the content of a mapping.
+func (d *document) pairs(n ast.Node, what string) ([]*ast.MappingValueNode, bool) {
+	switch m := n.(type) {
+	case *ast.MappingNode:
+		return m.Values, true
+	case *ast.MappingValueNode:
+		return []*ast.MappingValueNode{m}, true
+	}
+	d.at(n, "%s must be keys and values, not %s", what, describe(n))
+	return nil, false
+}
+
+// list reads a sequence.
+func (d *document) list(what string, read func(ast.Node)) func(ast.Node) {
+	return func(n ast.Node) {
+		s, ok := n.(*ast.SequenceNode)
+		if !ok {
+			d.at(n, "%s must be a list, not %s", what, describe(n))
+			return
+		}
+		for _, item := range s.Values {
+			read(item)
+		}
+	}
+}
+
+// scalar is the text of a plain value as it was written: a code of digits keeps its zeros.
+func (d *document) scalar(n ast.Node, what string) (string, bool) {
+	switch v := n.(type) {
+	case *ast.StringNode:
+		return v.Value, true
+	case *ast.LiteralNode:
+		return v.Value.Value, true
+	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.InfinityNode, *ast.NanNode:
+		return n.GetToken().Value, true
+	}
+	d.at(n, "%s, not %s", what, describe(n))
+	return "", false
+}
+
+func describe(n ast.Node) string {
+	switch n.(type) {
+	case *ast.MappingNode, *ast.MappingValueNode:
+		return "keys and values"
+	case *ast.SequenceNode:
+		return "a list"
+	case *ast.NullNode:
+		return "nothing"
+	case *ast.AnchorNode, *ast.AliasNode:
+		return "an anchor or alias (write the value out)"
+	case *ast.TagNode:
+		return "a YAML tag"
+	}
+	return fmt.Sprintf("%q", n.GetToken().Value)
+}
+
+func (d *document) text(into *string) func(ast.Node) {
+	return func(n ast.Node) {
+		if s, ok := d.scalar(n, "text is expected"); ok {
+			*into = s
+		}
+	}
+}
+
+// matching reads text of a form; rule says the form in words.
+func (d *document) matching(into *string, form *regexp.Regexp, rule string) func(ast.Node) {
+	return func(n ast.Node) {
+		s, ok := d.scalar(n, "text is expected")
+		switch {
+		case !ok:
+		case !form.MatchString(s):
+			d.at(n, "%q: %s", s, rule)
+		default:
+			*into = s
+		}
+	}
+}
+
+func (d *document) boolean(into *bool) func(ast.Node) {
+	return func(n ast.Node) {
+		if b, ok := n.(*ast.BoolNode); ok {
+			*into = b.Value
+			return
+		}
+		d.at(n, "true or false is expected, not %s", describe(n))
+	}
+}
