@@ -19,10 +19,15 @@ type builder struct {
 	open     [2]int  // of that, the open readings and events blocks
 	answered []int64 // by device position: the last good cycle not yet told by a block, ms since 1970 UTC; 0 none
 	spoke    []bool  // by device position: the open block holds a reading of it
+	seen     int     // JSON bytes that a block may need to name all silent devices
 }
 
 func newBuilder(cat *catalogue) *builder {
-	return &builder{account: account{}, answered: make([]int64, len(cat.devices)), spoke: make([]bool, len(cat.devices))}
+	b := &builder{account: account{}, answered: make([]int64, len(cat.devices)), spoke: make([]bool, len(cat.devices))}
+	for _, id := range cat.devices {
+		b.seen += len(id) + seenSize
+	}
+	return b
 }
 
 // addReadings puts readings into the open block, closing it before it could outgrow limit bytes of JSON, and books them as stored.
@@ -31,6 +36,7 @@ func (b *builder) addReadings(readings []drivers.Reading, limit int, cat *catalo
 	if n := len(b.readings.Readings); n > 0 {
 		prev = &b.readings.Readings[n-1]
 	}
+	room := max(limit-envelopeSize-b.seen, limit/2)
 	var of *DeviceLedger
 	for i := range readings {
 		r := &readings[i]
@@ -39,7 +45,7 @@ func (b *builder) addReadings(readings []drivers.Reading, limit int, cat *catalo
 			b.spoke[cat.index[r.Tag.Device]] = true
 		}
 		n := JSONSize(prev, r)
-		if b.open[0]+n > limit-envelopeSize && prev != nil {
+		if b.open[0]+n > room && prev != nil {
 			b.closeReadings(cat)
 			b.spoke[cat.index[r.Tag.Device]] = true
 			n = JSONSize(nil, r)
@@ -81,7 +87,7 @@ func (b *builder) closeReadings(cat *catalogue) {
 	for device, at := range b.answered {
 		if at != 0 && !b.spoke[device] {
 			closed.Seen = append(closed.Seen, Seen{Device: cat.devices[device], Time: at})
-			b.size += len(cat.devices[device]) + 20
+			b.size += len(cat.devices[device]) + seenSize
 		}
 		b.answered[device], b.spoke[device] = 0, false
 	}
@@ -116,7 +122,7 @@ func (b *builder) reset() {
 		}
 	}
 	clear(keep[:cap(keep)]) // texts must not outlive their block
-	*b = builder{account: account{}, answered: b.answered, spoke: b.spoke, readings: Block{Readings: keep[:0]}}
+	*b = builder{account: account{}, answered: b.answered, spoke: b.spoke, seen: b.seen, readings: Block{Readings: keep[:0]}}
 	clear(b.answered)
 	clear(b.spoke)
 }
@@ -145,6 +151,7 @@ func (b *builder) carry(to *builder) {
 }
 
 const (
+	seenSize     = len(`"":-9223372036854775808,`)
 	envelopeSize = 1024 // of a message besides its records: identity, catalogue
 	objectSize   = len(`{"device":"","t":-9223372036854775808,"values":{},"bad":{},"uncertain":{}},`)
 )

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -195,10 +196,23 @@ func (s *site) resolveUplinks() {
 		if (u.TLS.CertFile == "") != (u.TLS.KeyFile == "") {
 			s.at(u.node, "uplink %s: cert_file and key_file go together", u.ID)
 		}
+		s.checkClientID(u)
 		s.out.Uplinks = append(s.out.Uplinks, u.Config)
 		s.out.Buffer.Uplinks = append(s.out.Buffer.Uplinks, u.ID)
 	}
 	s.out.Buffer.Dir = filepath.Join(s.out.DataDir, "queue")
+}
+
+// checkClientID refuses two uplinks that would throw each other off the same broker.
+func (s *site) checkClientID(u *uplinkSpec) {
+	for _, other := range s.out.Uplinks {
+		for _, broker := range other.Brokers {
+			if other.ClientID == u.ClientID && slices.Contains(u.Brokers, broker) {
+				s.at(u.node, "uplinks %s and %s use the same client id at %s, so each would end the other's connection: give one a client_id", other.ID, u.ID, broker)
+				return
+			}
+		}
+	}
 }
 
 // readSecret reads a secret from a file that only its owner and group may read.
