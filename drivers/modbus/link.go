@@ -106,7 +106,7 @@ func (k *link) connect(ctx context.Context, deadline time.Time) error {
 		return nil
 	}
 	if k.conn != nil { // it broke between two requests
-		k.lose(k.conn.err)
+		_ = k.lose(k.conn.err) // what follows says whether there is another
 	}
 	if wait := time.Until(k.retryAt); wait > 0 {
 		return &drivers.Error{Cause: drivers.CauseBackOff, Err: fmt.Errorf("%s is left alone for another %v after: %w", k.address, wait.Round(time.Millisecond), k.failure)}
