@@ -136,7 +136,9 @@ func (s *site) resolveDevice(d *deviceSpec) {
 	}
 	s.checkNames(d, points)
 	tags := []buffer.CatalogueTag{buffer.UpTag()}
-	for _, p := range points {
+	for _, shared := range points {
+		own := *shared // a map's points serve several devices, each with its own params
+		p := &own
 		s.addPoint(&out, d, p)
 		tags = append(tags, p.catalogueTag(d))
 	}
@@ -256,7 +258,7 @@ func (p *pointSpec) intervalOf(d *deviceSpec) time.Duration {
 	return d.interval
 }
 
-// applyParams multiplies the scale by the site's values. The spec is the map's and may serve several devices, so it is not changed.
+// applyParams multiplies the scale by the site's values. It changes p, which must be the device's own copy.
 func (p *pointSpec) applyParams(s *site, d *deviceSpec) {
 	scale := p.point.Scale
 	for _, n := range p.multiply {

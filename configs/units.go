@@ -66,6 +66,8 @@ func (d *document) duration(into *time.Duration, lo, hi time.Duration, what stri
 			d.at(n, "%s %q: write a number and a unit, such as 500ms, 1s, 15m or 7d", what, s)
 		case v < lo || v > hi:
 			d.at(n, "%s %s is out of range: %v to %v", what, s, lo, hi)
+		case v%time.Millisecond != 0:
+			d.at(n, "%s %s is finer than a millisecond: use whole milliseconds", what, s)
 		default:
 			*into = v
 		}

@@ -65,7 +65,8 @@ func (d *document) load() ast.Node {
 
 // parse gives the body of the only document in data; nil if there is none, which is noted.
 func (d *document) parse(data []byte) ast.Node {
-	data = []byte(strings.TrimPrefix(string(data), "\ufeff"))
+	// Line ends are made one kind: the scanner counts lines of CR LF twice behind a comment.
+	data = []byte(strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(strings.TrimPrefix(string(data), "\ufeff")))
 	if !utf8.Valid(data) {
 		d.whole("the file is not UTF-8 (perhaps GBK): save it as UTF-8")
 		return nil
