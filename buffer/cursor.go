@@ -122,8 +122,9 @@ func (c *Cursor) pass(entry segmentEntry, stream Stream, seq uint64, cause error
 		return nil // another reader needed the place on the shelf
 	}
 	q.cfg.Log.Error("a stored block can not be read", "stream", stream, "seq", seq, "segment", segmentPath(q.shelf.dir, entry.Number), "error", cause)
-	if errors.Is(cause, errNoSegment) {
+	if errors.Is(cause, errNoSegment) && entry.Number != historyNumber {
 		q.giveUp(entry, "")
+		q.giveUpEvents(entry, "")
 		return q.shelf.quarantine(entry.Number)
 	}
 	r := Range{seq, seq}
@@ -172,5 +173,5 @@ func (b *books) holding(stream Stream, seq uint64) (segmentEntry, bool) {
 			return e, true
 		}
 	}
-	return segmentEntry{}, false
+	return segmentEntry{Number: historyNumber}, stream == Events
 }

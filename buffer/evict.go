@@ -28,31 +28,68 @@ func (q *Queue) unlinkBelowFloor() {
 	for {
 		q.mu.Lock()
 		ok := len(q.books.sealed) > 0 && below(q.books.sealed[0], q.books.floor)
-		var number uint64
+		var e segmentEntry
 		if ok {
-			number = q.books.sealed[0].Number
+			e = q.books.sealed[0]
 		}
 		q.mu.Unlock()
 		if !ok {
 			return
 		}
-		if err := q.shelf.unlink(number); err != nil {
-			q.cfg.Log.Error("remove segment", "segment", segmentPath(q.shelf.dir, number), "error", err)
+		if !q.remove(e) {
 			return
 		}
-		q.mu.Lock()
-		q.books.sealed = q.books.sealed[1:]
-		q.mu.Unlock()
 	}
 }
 
-func below(e segmentEntry, floor map[Stream]uint64) bool {
-	for stream, s := range e.Streams {
-		if s.Last >= floor[stream] {
-			return false
+// remove takes the oldest segment away, all but its events. Those outlive it: an event that says which blocks were evicted must not go
+// with the next blocks that are.
+func (q *Queue) remove(e segmentEntry) bool {
+	err := q.keepEvents(e)
+	if err == nil {
+		err = q.shelf.unlink(e.Number)
+	}
+	if err != nil {
+		q.cfg.Log.Error("remove segment", "segment", segmentPath(q.shelf.dir, e.Number), "error", err)
+		return false
+	}
+	q.mu.Lock()
+	q.books.sealed = q.books.sealed[1:]
+	q.mu.Unlock()
+	return true
+}
+
+// keepEvents copies the event blocks of a segment, as they are, into the history.
+func (q *Queue) keepEvents(e segmentEntry) error {
+	s, ok := e.Streams[Events]
+	if !ok {
+		return nil
+	}
+	from, err := q.shelf.get(e.Number)
+	if err != nil {
+		return err
+	}
+	var blocks []encodedBlock
+	for seq := s.First; seq <= s.Last; seq++ {
+		data, err := from.block(Events, seq)
+		if err != nil {
+			return err
+		}
+		if data != nil {
+			blocks = append(blocks, encodedBlock{stored: stored{Stream: Events, Seq: seq}, data: data})
 		}
 	}
-	return true
+	history, err := q.shelf.get(historyNumber)
+	if err != nil {
+		return err
+	}
+	return history.keep(blocks)
+}
+
+// below says that the floor has left all readings of a segment behind; its events do not hold it.
+func below(e segmentEntry, floor map[Stream]uint64) bool {
+	s, ok := e.Streams[Readings]
+	return !ok || s.Last < floor[Readings]
 }
 
 // oldestIsHistory says that the oldest segment is acknowledged by all and older than the history that the site keeps.
@@ -63,11 +100,9 @@ func (q *Queue) oldestIsHistory() bool {
 		return false
 	}
 	e := q.books.sealed[0]
-	for stream, s := range e.Streams {
-		for _, u := range q.live.uplinks {
-			if len(u.Acked[stream].missing(s.First, s.Last)) > 0 {
-				return false
-			}
+	for _, u := range q.live.uplinks {
+		if s, ok := e.Streams[Readings]; ok && len(u.Acked[Readings].missing(s.First, s.Last)) > 0 {
+			return false
 		}
 	}
 	return time.Since(time.UnixMilli(e.Newest)) > q.cfg.History
@@ -125,32 +160,36 @@ func (q *Queue) makeRoom() bool {
 		q.giveUp(e, drivers.CauseDisk)
 	}
 	q.mu.Unlock()
-	if err := q.shelf.unlink(e.Number); err != nil {
-		q.cfg.Log.Error("remove segment", "segment", segmentPath(q.shelf.dir, e.Number), "error", err)
-		return false
-	}
-	q.mu.Lock()
-	q.books.sealed = q.books.sealed[1:]
-	q.mu.Unlock()
-	return true
+	return q.remove(e)
 }
 
-// giveUp raises the floor above e, books what was not acknowledged as lost for cause (none: unreadable) and tells it. The caller
-// holds mu.
+// giveUp raises the floor above the readings of e, books what was not acknowledged as lost for cause (none: unreadable) and tells it.
+// The caller holds mu.
 func (q *Queue) giveUp(e segmentEntry, cause drivers.Cause) {
-	for _, stream := range streams {
-		s, ok := e.Streams[stream]
-		if !ok {
-			continue
-		}
-		for id, u := range q.live.uplinks {
-			for _, r := range u.Acked[stream].missing(s.First, s.Last) {
-				q.lose(id, stream, r, q.recordsIn(e, stream, r), cause)
-			}
-		}
-		q.live.floor[stream] = max(q.live.floor[stream], s.Last+1)
+	s, ok := e.Streams[Readings]
+	if !ok {
+		return
 	}
+	for id, u := range q.live.uplinks {
+		for _, r := range u.Acked[Readings].missing(s.First, s.Last) {
+			q.lose(id, Readings, r, q.recordsIn(e, Readings, r), cause)
+		}
+	}
+	q.live.floor[Readings] = max(q.live.floor[Readings], s.Last+1)
 	q.live.dirty = true
+}
+
+// giveUpEvents does the same for the events of a segment that is gone or can not be read. The caller holds mu.
+func (q *Queue) giveUpEvents(e segmentEntry, cause drivers.Cause) {
+	s, ok := e.Streams[Events]
+	if !ok {
+		return
+	}
+	for id, u := range q.live.uplinks {
+		for _, r := range u.Acked[Events].missing(s.First, s.Last) {
+			q.lose(id, Events, r, 0, cause)
+		}
+	}
 }
 
 // lose books blocks that one uplink will never get, and tells it. The caller holds mu.

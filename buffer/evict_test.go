@@ -73,9 +73,12 @@ func (r *rig) checkLossIsTold(c *Cursor) {
 
 func TestFullQueueEvictsTheOldestAndSaysSo(t *testing.T) {
 	r := newRig(t, func(c *Config) { c.MaxSize = 16 << 20 })
-	for r.books.floor[Readings] == 1 {
+	for evictions, floor := 0, uint64(1); evictions < 6; { // more than once around: events of the first must outlive the segments they were in
 		r.bulk(0)
 		r.commit()
+		if now := r.books.floor[Readings]; now != floor {
+			evictions, floor = evictions+1, now
+		}
 	}
 	if n := len(segmentFiles(t, r.cfg.Dir)); n > 5 {
 		t.Errorf("%d segment files for 16 MiB", n)

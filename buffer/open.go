@@ -71,7 +71,8 @@ func (q *Queue) load() error {
 		return err
 	}
 	q.accountForMissing()
-	return q.countPending()
+	q.countPending()
+	return nil
 }
 
 // loadBooks reads the newest segment that can be read: its checkpoint and the commits behind it. Newer ones that can not are moved
@@ -184,26 +185,40 @@ func (q *Queue) accountForMissing() {
 		}
 		if !below(e, q.live.floor) {
 			q.giveUp(e, drivers.CauseDisk)
+			q.giveUpUnkept(e)
 		}
 		return true
 	})
 }
 
 // countPending measures what waits for each uplink by what the segments hold.
-func (q *Queue) countPending() error {
+func (q *Queue) countPending() {
 	for id, u := range q.live.uplinks {
 		p := &pending{}
+		for _, r := range u.Acked[Events].missing(1, q.books.next[Events]-1) {
+			p.blocks += r.To - r.From + 1
+		}
 		for _, e := range q.books.segments() {
-			for stream, s := range e.Streams {
-				for _, r := range u.Acked[stream].missing(max(s.First, q.live.floor[stream]), s.Last) {
-					p.blocks += r.To - r.From + 1
-					if stream == Readings {
-						p.readings += q.recordsIn(e, stream, r)
-					}
-				}
+			s := e.Streams[Readings]
+			for _, r := range u.Acked[Readings].missing(max(s.First, q.live.floor[Readings]), s.Last) {
+				p.blocks += r.To - r.From + 1
+				p.readings += q.recordsIn(e, Readings, r)
 			}
 		}
 		q.live.pending[id] = p
 	}
-	return nil
+}
+
+// giveUpUnkept gives up the events of a segment that is gone, unless the history has them.
+func (q *Queue) giveUpUnkept(e segmentEntry) {
+	s, ok := e.Streams[Events]
+	if !ok {
+		return
+	}
+	if history, err := q.shelf.get(historyNumber); err == nil {
+		if data, err := history.block(Events, s.Last); err == nil && data != nil { // they were copied in one transaction
+			return
+		}
+	}
+	q.giveUpEvents(e, drivers.CauseDisk)
 }

@@ -35,6 +35,7 @@ var (
 
 const (
 	segmentPattern = "q-%08d.db"
+	historyNumber  = 0
 	lockTimeout    = 2 * time.Second
 	pageSize       = 4096
 	allocSize      = 1 << 20
@@ -65,6 +66,11 @@ func openSegment(dir string, number uint64, limit int64) (*segment, error) {
 			return f, err
 		},
 	})
+}
+
+// openHistory opens the segment that keeps the events of segments that are gone, or makes it.
+func openHistory(dir string) (*segment, error) {
+	return openFile(dir, historyNumber, &bolt.Options{MaxSize: segmentSize})
 }
 
 // openSealed opens an existing file for reading.
@@ -162,6 +168,18 @@ func (s *segment) write(p *page) error {
 			return nil
 		}
 		return put(tx, bucketCatalogues, []byte(p.catalogue.hash), p.packed)
+	})
+}
+
+// keep stores blocks as they are, again or for the first time.
+func (s *segment) keep(blocks []encodedBlock) error {
+	return s.update(func(tx *bolt.Tx) error {
+		for _, b := range blocks {
+			if err := put(tx, blockKey(b.Stream, b.Seq), keyData, b.data); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 

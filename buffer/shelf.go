@@ -29,8 +29,9 @@ type shelf struct {
 	lock  *bolt.DB
 	write *segment // the one that commits go to; changed by the writer only, under mu
 
-	mu     sync.Mutex // guards what follows, and write
-	sealed []*segment // open for reading, the latest used last
+	mu      sync.Mutex // guards what follows, and write
+	sealed  []*segment // open for reading, the latest used last
+	history *segment   // events of segments that are gone; nil until it is needed
 }
 
 // openShelf takes the folder for this process.
@@ -65,7 +66,7 @@ func (s *shelf) numbers() ([]uint64, error) {
 	var out []uint64
 	for _, name := range names {
 		var n uint64
-		if _, err := fmt.Sscanf(filepath.Base(name), segmentPattern, &n); err == nil && segmentPath(s.dir, n) == name {
+		if _, err := fmt.Sscanf(filepath.Base(name), segmentPattern, &n); err == nil && n != historyNumber && segmentPath(s.dir, n) == name {
 			out = append(out, n)
 		}
 	}
@@ -80,6 +81,9 @@ func (s *shelf) get(number uint64) (*segment, error) {
 	if s.write != nil && s.write.number == number {
 		return s.write, nil
 	}
+	if number == historyNumber {
+		return s.openHistory()
+	}
 	for i, seg := range s.sealed {
 		if seg.number == number {
 			s.sealed = append(slices.Delete(s.sealed, i, i+1), seg)
@@ -92,6 +96,18 @@ func (s *shelf) get(number uint64) (*segment, error) {
 	}
 	s.shelve(seg)
 	return seg, nil
+}
+
+// openHistory opens the segment of old events, or makes it. The caller holds mu.
+func (s *shelf) openHistory() (*segment, error) {
+	if s.history != nil {
+		return s.history, nil
+	}
+	seg, err := openHistory(s.dir)
+	if err == nil {
+		s.history = seg
+	}
+	return seg, err
 }
 
 // shelve puts an open sealed segment among those kept open. The caller holds mu.
@@ -180,8 +196,10 @@ func (s *shelf) close() error {
 	for _, seg := range s.sealed {
 		errs = append(errs, seg.close())
 	}
-	if s.write != nil {
-		errs = append(errs, s.write.close())
+	for _, seg := range []*segment{s.write, s.history} {
+		if seg != nil {
+			errs = append(errs, seg.close())
+		}
 	}
 	_ = os.Remove(filepath.Join(s.dir, pidFile)) // only a hint for people
 	return errors.Join(append(errs, s.lock.Close())...)
