@@ -89,6 +89,9 @@ func (s *site) readParamValues(n ast.Node, d *deviceSpec) {
 	for _, pair := range pairs {
 		v := paramValue{node: pair.Key}
 		s.factor(&v.value)(pair.Value)
+		if _, twice := d.params[pair.Key.GetToken().Value]; twice {
+			s.at(pair.Key, "parameter %q stands here a second time", pair.Key.GetToken().Value)
+		}
 		d.params[pair.Key.GetToken().Value] = v
 	}
 }
@@ -291,6 +294,11 @@ func (p *pointSpec) catalogueTag(d *deviceSpec) buffer.CatalogueTag {
 // checkFeasible refuses what can not be polled as often as asked.
 func (s *site) checkFeasible(d *deviceSpec, out *Device) {
 	for _, g := range out.Groups {
+		for _, p := range g.Modbus.Points {
+			if n := width(p); d.maxRegisters > 0 && !p.Table.Bits() && n > d.maxRegisters {
+				s.at(d.node, "device %q: the %s at address %d takes %d registers, more than max_registers %d", d.id, p.Type, p.Address, n, d.maxRegisters)
+			}
+		}
 		if d.timeout > g.Interval {
 			s.at(d.node, "device %q: timeout %v is longer than the interval %v of its fastest tags", d.id, d.timeout, g.Interval)
 		}

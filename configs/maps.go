@@ -114,7 +114,11 @@ func (m *deviceMap) readParams(n ast.Node) {
 		var text string
 		value := modbus.Decimal{Mantissa: 1}
 		m.object(pair.Value, "param", must("default", m.factor(&value)), may("text", m.text(&text)))
-		m.params[pair.Key.GetToken().Value] = value
+		name := pair.Key.GetToken().Value
+		if _, twice := m.params[name]; twice {
+			m.at(pair.Key, "parameter %q stands here a second time", name)
+		}
+		m.params[name] = value
 	}
 }
 

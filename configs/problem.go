@@ -9,9 +9,10 @@ import (
 
 // Problem is one mistake, where it stands and the way out.
 type Problem struct {
-	File         string `json:"file"`
-	Line, Column int    // from 1; 0 if the whole file is meant
-	Message      string `json:"message"`
+	File    string `json:"file"`
+	Line    int    `json:"line"` // from 1; 0 if the whole file is meant
+	Column  int    `json:"column"`
+	Message string `json:"message"`
 }
 
 func (p Problem) String() string {

@@ -23,13 +23,13 @@ import (
 var (
 	idForm     = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$`)
 	regionForm = regexp.MustCompile(`^[0-9]{6}$`)
-	prefixForm = regexp.MustCompile(`^[^/+#\x00][^+#\x00]*$`)
+	prefixForm = regexp.MustCompile(`^[^/+#$\s]+(/[^/+#\s]+)*$`)
 )
 
 const (
 	idRule     = "an id has 1 to 64 letters, digits, - and _, and begins with a letter or digit; free text goes into name"
 	regionRule = "a region is the six digits of GB/T 2260"
-	prefixRule = "a topic prefix begins with a word and has no + or #"
+	prefixRule = "a topic prefix is words with / between them, without +, # and blanks"
 )
 
 func (s *site) id(into *string) func(ast.Node) { return s.matching(into, idForm, idRule) }
@@ -51,7 +51,12 @@ func (s *site) readSite(n ast.Node) {
 func (s *site) readGateway(n ast.Node) {
 	s.object(n, "gateway",
 		must("id", s.id(&s.out.Gateway)),
-		may("data_dir", s.text(&s.out.DataDir)),
+		may("data_dir", func(n ast.Node) {
+			s.text(&s.out.DataDir)(n)
+			if s.out.DataDir == "" {
+				s.at(n, "data_dir is empty: name a folder")
+			}
+		}),
 		may("timezone", func(n ast.Node) {
 			s.text(&s.timezone)(n)
 			if _, err := time.LoadLocation(s.timezone); err != nil || s.timezone == "" || s.timezone == "Local" {
@@ -67,7 +72,7 @@ func (s *site) readBuffer(n ast.Node) {
 	s.object(n, "buffer",
 		may("commit_interval", s.duration(&b.CommitInterval, 10*time.Millisecond, time.Minute, "commit_interval")),
 		may("max_size", s.size(&b.MaxSize, 16<<20, math.MaxInt64, "max_size")),
-		may("history", s.duration(&b.History, 0, 3650*24*time.Hour, "history")),
+		may("history", s.duration(&b.History, time.Minute, 3650*24*time.Hour, "history")),
 		may("block_size", s.size(&blockSize, 4<<10, 4<<20, "block_size")),
 	)
 	b.BlockSize = int(blockSize)
@@ -193,6 +198,12 @@ func (s *site) resolveUplinks() {
 		case u.passwordEnv != "":
 			u.Password = func() (string, error) { return envSecret(u.passwordEnv) }
 		}
+		if u.TLS != (uplink.TLS{}) && !slices.ContainsFunc(u.Brokers, isTLS) && len(u.Brokers) > 0 {
+			s.at(u.node, "uplink %s has tls, but its brokers are reached without: write them as ssl://", u.ID)
+		}
+		if u.Password != nil && u.Username == "" {
+			s.at(u.node, "uplink %s has a password but no username, which MQTT 3.1.1 does not allow", u.ID)
+		}
 		if (u.TLS.CertFile == "") != (u.TLS.KeyFile == "") {
 			s.at(u.node, "uplink %s: cert_file and key_file go together", u.ID)
 		}
@@ -207,12 +218,27 @@ func (s *site) resolveUplinks() {
 func (s *site) checkClientID(u *uplinkSpec) {
 	for _, other := range s.out.Uplinks {
 		for _, broker := range other.Brokers {
-			if other.ClientID == u.ClientID && slices.Contains(u.Brokers, broker) {
+			same := func(b string) bool { return withPort(b) == withPort(broker) }
+			if other.ClientID == u.ClientID && slices.ContainsFunc(u.Brokers, same) {
 				s.at(u.node, "uplinks %s and %s use the same client id at %s, so each would end the other's connection: give one a client_id", other.ID, u.ID, broker)
 				return
 			}
 		}
 	}
+}
+
+func isTLS(broker string) bool { return strings.HasPrefix(broker, "ssl:") }
+
+// withPort is a broker's address with its port, as uplinks take it if there is none.
+func withPort(broker string) string {
+	at, err := url.Parse(broker)
+	if err != nil || at.Port() != "" {
+		return broker
+	}
+	if isTLS(broker) {
+		return broker + ":8883"
+	}
+	return broker + ":1883"
 }
 
 // readSecret reads a secret from a file that only its owner and group may read.

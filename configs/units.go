@@ -23,6 +23,8 @@ func (d *document) integer(into *int, lo, hi int, what string) func(ast.Node) {
 			i, err = strconv.ParseInt(hex, 16, 64)
 		}
 		switch {
+		case err == nil && len(s) > 1 && strings.Trim(s, "01234567") == "" && s[0] == '0':
+			d.at(n, "%s %s: is that octal? write it without the leading zero, or as 0x…", what, s)
 		case err != nil:
 			d.at(n, "%s: a whole number is expected, not %s", what, describe(n))
 		case i < int64(lo) || i > int64(hi):

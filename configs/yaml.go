@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/goccy/go-yaml"
@@ -71,6 +72,10 @@ func (d *document) parse(data []byte) ast.Node {
 		d.whole("the file is not UTF-8 (perhaps GBK): save it as UTF-8")
 		return nil
 	}
+	if line := tooDeep(string(data)); line > 0 {
+		*d.problems = append(*d.problems, Problem{File: d.file, Line: line, Column: 1, Message: "nested too deeply: a bracket or a level of indentation is not closed"})
+		return nil
+	}
 	file, err := parser.ParseBytes(data, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
 		d.syntax(err)
@@ -91,6 +96,39 @@ func (d *document) parse(data []byte) ast.Node {
 		d.whole("the file is empty")
 	}
 	return body
+}
+
+const maxDepth = 50
+
+// tooDeep is the first line at which more brackets are open or more columns indented than any site needs; 0 if there is none. The
+// parser's memory grows with the depth times the size.
+func tooDeep(text string) int {
+	n, open := 0, 0
+	for line := range strings.Lines(text) {
+		n++
+		var quote rune
+		for _, c := range line {
+			switch {
+			case quote != 0:
+				if c == quote {
+					quote = 0
+				}
+			case c == '"' || c == '\'':
+				quote = c
+			case c == '[' || c == '{':
+				open++
+			case (c == ']' || c == '}') && open > 0:
+				open--
+			}
+			if open > maxDepth {
+				return n
+			}
+		}
+		if len(line)-len(strings.TrimLeft(line, " -?")) > 4*maxDepth {
+			return n
+		}
+	}
+	return 0
 }
 
 func (d *document) syntax(err error) {
@@ -211,7 +249,12 @@ func describe(n ast.Node) string {
 
 func (d *document) text(into *string) func(ast.Node) {
 	return func(n ast.Node) {
-		if s, ok := d.scalar(n, "text is expected"); ok {
+		s, ok := d.scalar(n, "text is expected")
+		switch {
+		case !ok:
+		case strings.ContainsFunc(s, unicode.IsControl):
+			d.at(n, "%q has a line break or another control character in it", s)
+		default:
 			*into = s
 		}
 	}
