@@ -23,6 +23,7 @@ func newCodec(p Point) codec {
 // linear is value = (raw*mul + add) * 10^exponent, in integers as far as they reach, so that a decimal scale gives decimal values.
 type linear struct {
 	on       bool
+	whole    bool // mul and add are exact
 	mul, add int64
 	exponent int
 	limit    uint64 // raw magnitudes up to it stay below 2^53 in integers
@@ -35,7 +36,7 @@ func newLinear(p Point) linear {
 		return linear{}
 	}
 	scale := p.Scale
-	if scale == (Decimal{}) {
+	if scale.Mantissa == 0 {
 		scale = Decimal{Mantissa: 1}
 	}
 	l := linear{on: true, exponent: scale.Exponent}
@@ -46,7 +47,7 @@ func newLinear(p Point) linear {
 	add, okAdd := shift(p.Offset, l.exponent)
 	l.mul, l.add = mul, add
 	if okMul && okAdd && magnitude(mul) < exact && magnitude(add) < exact {
-		l.limit = (exact - magnitude(add)) / magnitude(mul)
+		l.whole, l.limit = true, (exact-magnitude(add))/magnitude(mul)
 	}
 	return l
 }
@@ -74,28 +75,29 @@ func (l *linear) power(f float64) float64 {
 }
 
 func (c *codec) ofInt(raw int64) float64 {
-	if magnitude(raw) <= c.linear.limit {
+	if c.linear.whole && magnitude(raw) <= c.linear.limit {
 		return c.linear.power(float64(raw*c.linear.mul + c.linear.add))
 	}
 	return c.ofFloat(float64(raw))
 }
 
 func (c *codec) ofUint(raw uint64) float64 {
-	if raw <= c.linear.limit {
+	if raw <= c.linear.limit { // so it is an int64 too
 		return c.ofInt(int64(raw))
 	}
 	return c.ofFloat(float64(raw))
 }
 
 func (c *codec) ofFloat(raw float64) float64 {
-	if c.linear.limit == 0 { // the integers would not be exact anyway
+	// The conversions keep the compiler from fusing product and sum, so that every processor gives the same value.
+	if !c.linear.whole {
 		scale := c.point.Scale
 		if scale == (Decimal{}) {
 			scale = Decimal{Mantissa: 1}
 		}
-		return raw*scale.Float() + c.point.Offset.Float()
+		return float64(raw*scale.Float()) + c.point.Offset.Float()
 	}
-	return c.linear.power(raw*float64(c.linear.mul) + float64(c.linear.add))
+	return c.linear.power(float64(raw*float64(c.linear.mul)) + float64(c.linear.add))
 }
 
 // decode makes the value of registers as they came, two bytes each; b holds as many as the point takes. A value that can not be is

@@ -17,13 +17,19 @@ const maxSilences = 2 // time-outs in a row after which the rest of a Read is no
 // Driver reads one poll group. It implements drivers.Driver.
 type Driver struct {
 	device   string
-	link     *link
+	links    *Links
+	seat     *seat // nil after Close
+	points   []Point
 	packager goburrow.Packager // of the unit; never changed, so that it may be shared
 	timeout  time.Duration
 	requests []planned
-	codecs   []codec // per point
-	of       []int   // per point: its request
+	of       []int     // per point: its request
+	splitAt  time.Time // when requests departed from the plan (split.go); zero: they are the plan
+	codecs   []codec   // per point
+	limits   limits
 }
+
+type limits struct{ registers, gap int }
 
 // planned is a request with its frame, made once, and its outcome in the Read under way.
 type planned struct {
@@ -49,20 +55,20 @@ func (l *Links) Driver(cfg Config) (*Driver, error) {
 	}
 	handler := goburrow.NewTCPClientHandler("") // never connected: only its frames are used
 	handler.SlaveId = cfg.Unit
-	d := &Driver{device: cfg.Device, link: l.link(address), packager: handler, timeout: cfg.Timeout}
-	requests, of := plan(cfg.Points, cfg.MaxRegisters, cfg.MaxGap)
-	d.of = of
-	for _, r := range requests {
-		adu, err := d.packager.Encode(r.pdu())
-		if err != nil {
-			return nil, fmt.Errorf("device %s: %w", cfg.Device, err)
-		}
-		d.requests = append(d.requests, planned{Request: r, adu: adu})
+	d := &Driver{
+		device: cfg.Device, links: l, seat: l.join(address, cfg.Unit), packager: handler, timeout: cfg.Timeout,
+		points: cfg.Points, limits: limits{cfg.MaxRegisters, cfg.MaxGap},
 	}
+	d.replan()
 	for _, p := range cfg.Points {
 		d.codecs = append(d.codecs, newCodec(p))
 	}
 	return d, nil
+}
+
+func (d *Driver) newPlanned(r Request) planned {
+	adu, _ := d.packager.Encode(r.pdu()) // has no way to fail
+	return planned{Request: r, adu: adu}
 }
 
 func (r Request) pdu() *goburrow.ProtocolDataUnit {
@@ -93,11 +99,14 @@ func (d *Driver) Read(ctx context.Context, dst []drivers.Reading) ([]drivers.Rea
 // poll sends the planned requests. It fails if none was answered; an exception is an answer.
 func (d *Driver) poll(ctx context.Context) error {
 	var failure error
-	silences, answered := 0, false
-	for i := range d.requests {
+	silences, splits, answered, served := 0, 0, false, false
+	if !d.splitAt.IsZero() && time.Since(d.splitAt) > splitsKept {
+		d.replan()
+	}
+	for i := 0; i < len(d.requests); i++ {
 		r := &d.requests[i]
 		if failure != nil && silences != 1 { // the link has failed, or stays silent: the rest would fare no better
-			r.cause = drivers.CauseOf(failure)
+			r.cause = causeOf(failure)
 			continue
 		}
 		began := time.Now()
@@ -106,10 +115,18 @@ func (d *Driver) poll(ctx context.Context) error {
 		switch {
 		case err == nil:
 			silences, answered, failure = 0, true, nil
+			served = served || exception == ""
+			if splits < splitsPerRead && refusesPart(exception) && d.split(i) {
+				splits++
+				i-- // both halves are asked in this Read
+			}
 		case ctx.Err() != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded):
 			return ctx.Err()
 		default:
-			failure, r.cause = err, drivers.CauseOf(err)
+			r.cause = causeOf(err)
+			if failure == nil || drivers.CauseOf(err) != drivers.CauseBackOff { // a pause says that nothing was sent, and something was
+				failure = err
+			}
 			switch r.cause {
 			case drivers.CauseTimeout:
 				silences++
@@ -120,15 +137,31 @@ func (d *Driver) poll(ctx context.Context) error {
 			}
 		}
 	}
-	if answered || len(d.requests) == 0 {
-		return nil
+	if !answered && len(d.requests) > 0 {
+		return failure
 	}
-	return failure
+	if !served && splits > 0 { // it refuses everything: taking the plan apart would cost requests and gain nothing
+		refusal := d.requests[0].cause
+		d.replan()
+		for i := range d.requests {
+			d.requests[i].cause = refusal
+		}
+	}
+	return nil
+}
+
+// causeOf is the cause for a reading: in a Read that was begun, a pause stands for the failure before it.
+func causeOf(err error) drivers.Cause {
+	var e *drivers.Error
+	if errors.As(err, &e) && e.Cause == drivers.CauseBackOff {
+		return drivers.CauseOf(e.Err)
+	}
+	return drivers.CauseOf(err)
 }
 
 // request sends one planned request and keeps its data. A refusal is not an error but its cause.
 func (d *Driver) request(ctx context.Context, r *planned) (exception drivers.Cause, err error) {
-	err = d.link.exchange(ctx, r.adu, d.timeout, func(answer []byte) error {
+	err = d.seat.link.exchange(ctx, d.seat, r.adu, d.timeout, func(answer []byte) error {
 		var pdu []byte
 		if pdu, exception, err = d.unpack(r.adu, answer); err != nil || exception != "" {
 			return err
@@ -213,5 +246,11 @@ func (d *Driver) Probe(ctx context.Context) ([]Probed, error) {
 	return probed, nil
 }
 
-// Close gives up the driver's share of its link, which stays for the others until Links.Close.
-func (d *Driver) Close() error { return nil }
+// Close gives up the driver's share of its link; the last one closes it.
+func (d *Driver) Close() error {
+	if d.seat != nil {
+		d.links.leave(d.seat)
+		d.seat = nil
+	}
+	return nil
+}

@@ -3,6 +3,7 @@ package modbus
 import (
 	"fmt"
 	"math"
+	"unicode/utf8"
 
 	"github.com/millgate/millgate/drivers"
 )
@@ -78,7 +79,14 @@ func integer(p Point, v drivers.Value, f float64) (raw uint64, ok bool) {
 
 func encodeText(p Point, s string) []uint16 {
 	text := make([]byte, 2*p.Type.Registers())
-	copy(text[:p.Type.Chars], s)
+	if len(s) > p.Type.Chars {
+		cut := p.Type.Chars
+		for cut > 0 && !utf8.RuneStart(s[cut]) {
+			cut-- // not inside a character
+		}
+		s = s[:cut]
+	}
+	copy(text, s)
 	words := make([]uint16, len(text)/2)
 	for i := range words {
 		words[i] = uint16(text[2*i])<<8 | uint16(text[2*i+1])

@@ -1,10 +1,14 @@
 package modbus
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"strings"
 
 	goburrow "github.com/goburrow/modbus"
+
+	"github.com/millgate/millgate/drivers"
 )
 
 const (
@@ -26,18 +30,20 @@ func (d *Driver) Identification(ctx context.Context) (id Identification, err err
 	if err != nil {
 		return id, err
 	}
-	err = d.link.exchange(ctx, adu, d.timeout, func(answer []byte) error {
+	var refused error
+	err = d.seat.link.exchange(ctx, d.seat, adu, d.timeout, func(answer []byte) error {
 		data, exception, err := d.unpack(adu, answer)
 		if err != nil {
 			return err
 		}
 		if exception != "" {
-			return garbled("no identification: %s", exception)
+			refused = &drivers.Error{Cause: exception, Err: errors.New("the device does not tell its identification")}
+			return nil // an answer all the same
 		}
 		id, err = parseIdentification(data)
 		return err
 	})
-	return id, err
+	return id, cmp.Or(err, refused)
 }
 
 // parseIdentification reads MEI type, code, conformity, more follows, next id, number of objects, and objects of id, length and text.

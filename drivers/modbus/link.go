@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -14,8 +14,6 @@ import (
 )
 
 const (
-	retryMin      = 500 * time.Millisecond
-	retryMax      = 15 * time.Second
 	maxTimeouts   = 3 // in a row, with nothing answered in between, close the connection
 	keepAliveIdle = 30 * time.Second
 )
@@ -29,16 +27,38 @@ type Links struct {
 // NewLinks makes an empty set; it opens nothing.
 func NewLinks() *Links { return &Links{links: map[string]*link{}} }
 
-// link is the link of an address, made at its first mention.
-func (l *Links) link(address string) *link {
+// join takes a seat for a unit on the link of an address; link and unit are made at their first mention.
+func (l *Links) join(address string, id uint8) *seat {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	k := l.links[address]
 	if k == nil {
-		k = &link{address: address, turn: make(chan struct{}, 1)}
+		k = &link{address: address, turn: make(chan struct{}, 1), units: map[uint8]*unit{}}
 		l.links[address] = k
 	}
-	return k
+	u := k.units[id]
+	if u == nil {
+		u = &unit{id: id}
+		k.units[id] = u
+		k.members.Add(1)
+	}
+	u.seats++
+	return &seat{link: k, unit: u}
+}
+
+// leave gives a seat back; the last one closes the link.
+func (l *Links) leave(s *seat) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	k := s.link
+	if s.unit.seats--; s.unit.seats == 0 {
+		delete(k.units, s.unit.id)
+		k.members.Add(-1)
+	}
+	if len(k.units) == 0 && l.links[k.address] == k {
+		delete(l.links, k.address)
+		k.hangUp(net.ErrClosed)
+	}
 }
 
 // Close closes every connection and waits for its reader. No Read may be under way or follow.
@@ -54,7 +74,9 @@ func (l *Links) Close() error {
 // link is one TCP connection and the order in which its users take turns: one request in flight.
 type link struct {
 	address string
-	turn    chan struct{} // holds a token while a request is in flight; waiting senders are served in order
+	turn    chan struct{}   // holds a token while a request is in flight; waiting senders are served in order
+	units   map[uint8]*unit // guarded by Links
+	members atomic.Int32    // how many units
 
 	// What follows belongs to the holder of the turn.
 	conn     *conn // nil while there is none
@@ -62,14 +84,27 @@ type link struct {
 	timer    *time.Timer
 	timeouts int  // in a row
 	proven   bool // the connection has brought an answer
-	retryAt  time.Time
-	delay    time.Duration // of the next back-off; 0 after a good answer
-	failure  error         // the last one, for whom it may concern during back-off
+	pause    backOff
+}
+
+// unit is one unit id behind a link. Its seats apart it belongs to the holder of the turn.
+type unit struct {
+	id       uint8
+	seats    int // guarded by Links
+	timeouts int // in a row
+	pause    backOff
+}
+
+// seat is one driver's place on a link.
+type seat struct {
+	link               *link
+	unit               *unit
+	toldLink, toldUnit uint64 // see backOff.refuse
 }
 
 // exchange sends adu, in which it puts a transaction id of its own, and returns the answer with that id restored. The answer is
 // valid until the link's next exchange. Errors are *drivers.Error, or ctx's if it is cancelled.
-func (k *link) exchange(ctx context.Context, adu []byte, timeout time.Duration, use func(answer []byte) error) error {
+func (k *link) exchange(ctx context.Context, s *seat, adu []byte, timeout time.Duration, use func(answer []byte) error) error {
 	select {
 	case k.turn <- struct{}{}:
 		defer func() { <-k.turn }()
@@ -80,17 +115,28 @@ func (k *link) exchange(ctx context.Context, adu []byte, timeout time.Duration, 
 	if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
 		deadline = d
 	}
-	if err := k.connect(ctx, deadline); err != nil {
+	if k.members.Load() > 1 { // a unit alone on its link holds up nobody and is always asked
+		if err := s.unit.pause.refuse(time.Now(), &s.toldUnit); err != nil {
+			return err
+		}
+	}
+	if err := k.connect(ctx, s, deadline); err != nil {
 		return err
 	}
 	k.id++
-	answer, err := k.roundTrip(ctx, adu, deadline)
+	answer, err := k.roundTrip(ctx, s, adu, deadline)
 	if err != nil {
 		return err
 	}
-	k.timeouts, k.proven, k.delay = 0, true, 0
+	k.timeouts, k.proven = 0, true
 	copy(answer[:2], adu[:2])
-	return use(answer)
+	if err := use(answer); err != nil {
+		return err
+	}
+	k.pause.succeeded()
+	s.unit.timeouts = 0
+	s.unit.pause.succeeded()
+	return nil
 }
 
 func busy(ctx context.Context) error {
@@ -101,15 +147,15 @@ func busy(ctx context.Context) error {
 }
 
 // connect makes sure of a connection, or says why there is none.
-func (k *link) connect(ctx context.Context, deadline time.Time) error {
+func (k *link) connect(ctx context.Context, s *seat, deadline time.Time) error {
 	if k.conn != nil && !k.conn.ended() {
 		return nil
 	}
 	if k.conn != nil { // it broke between two requests
-		_ = k.lose(k.conn.err) // what follows says whether there is another
+		_ = k.lose(s, k.conn.err) // what follows says whether there is another
 	}
-	if wait := time.Until(k.retryAt); wait > 0 {
-		return &drivers.Error{Cause: drivers.CauseBackOff, Err: fmt.Errorf("%s is left alone for another %v after: %w", k.address, wait.Round(time.Millisecond), k.failure)}
+	if err := k.pause.refuse(time.Now(), &s.toldLink); err != nil {
+		return err
 	}
 	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
@@ -120,7 +166,7 @@ func (k *link) connect(ctx context.Context, deadline time.Time) error {
 			return ctx.Err()
 		}
 		err = &drivers.Error{Cause: dialCause(err), Err: fmt.Errorf("connect to %s: %w", k.address, err)}
-		k.backOff(err)
+		k.pause.failed(err, &s.toldLink)
 		return err
 	}
 	k.conn, k.proven, k.timeouts = newConn(raw), false, 0
@@ -134,7 +180,7 @@ func dialCause(err error) drivers.Cause {
 	return drivers.CauseUnreachable
 }
 
-func (k *link) roundTrip(ctx context.Context, adu []byte, deadline time.Time) ([]byte, error) {
+func (k *link) roundTrip(ctx context.Context, s *seat, adu []byte, deadline time.Time) ([]byte, error) {
 	if k.timer == nil {
 		k.timer = time.NewTimer(time.Until(deadline))
 	} else {
@@ -144,35 +190,38 @@ func (k *link) roundTrip(ctx context.Context, adu []byte, deadline time.Time) ([
 	c := k.conn
 	c.expect(k.id)
 	if err := c.write(adu, k.id, deadline); err != nil {
-		return nil, k.lose(err)
+		return nil, k.lose(s, err)
 	}
 	select {
 	case answer := <-c.answers:
 		return answer, nil
 	case <-c.dead:
-		return nil, k.lose(c.err)
+		return nil, k.lose(s, c.err)
 	case <-k.timer.C:
 		c.forget()
-		return nil, k.timedOut()
+		return nil, k.timedOut(s)
 	case <-ctx.Done():
 		c.forget()
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			return nil, k.timedOut()
+			return nil, k.timedOut(s)
 		}
 		return nil, ctx.Err()
 	}
 }
 
-func (k *link) timedOut() error {
+func (k *link) timedOut(s *seat) error {
 	err := &drivers.Error{Cause: drivers.CauseTimeout, Err: fmt.Errorf("%s did not answer in time", k.address)}
 	if k.timeouts++; k.timeouts >= maxTimeouts {
 		k.hangUp(err)
+	}
+	if s.unit.timeouts++; s.unit.timeouts >= maxSilences {
+		s.unit.pause.failed(err, &s.toldUnit)
 	}
 	return err
 }
 
 // lose ends a broken connection. One that never brought an answer is backed off from like one that could not be made.
-func (k *link) lose(err error) error {
+func (k *link) lose(s *seat, err error) error {
 	proven := k.proven
 	k.hangUp(err)
 	var caused *drivers.Error
@@ -180,7 +229,7 @@ func (k *link) lose(err error) error {
 		err = &drivers.Error{Cause: drivers.CauseLost, Err: fmt.Errorf("connection to %s: %w", k.address, err)}
 	}
 	if !proven {
-		k.backOff(err)
+		k.pause.failed(err, &s.toldLink)
 	}
 	return err
 }
@@ -191,11 +240,4 @@ func (k *link) hangUp(err error) {
 		k.conn.reader.Wait()
 	}
 	k.conn, k.timeouts, k.proven = nil, 0, false
-}
-
-// backOff doubles the pause after each failure, with jitter, so that a hundred gateways do not come back in step.
-func (k *link) backOff(err error) {
-	k.delay = min(max(2*k.delay, retryMin), retryMax)
-	k.retryAt = time.Now().Add(k.delay/2 + rand.N(k.delay/2))
-	k.failure = err
 }

@@ -17,6 +17,8 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/millgate/millgate/drivers"
@@ -49,7 +51,10 @@ func Address(endpoint string) (string, error) {
 	if port == "" {
 		port = defaultPort
 	}
-	return net.JoinHostPort(u.Hostname(), port), nil
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		return "", fmt.Errorf("endpoint %q: the port must be 1 to 65535", endpoint)
+	}
+	return net.JoinHostPort(strings.ToLower(u.Hostname()), port), nil
 }
 
 func (c *Config) check() error {
@@ -61,6 +66,12 @@ func (c *Config) check() error {
 	}
 	for i := range c.Points {
 		p := &c.Points[i]
+		if p.Tag == nil {
+			return fmt.Errorf("point %d has no tag", i)
+		}
+		if err := p.check(); err != nil {
+			return fmt.Errorf("point %s: %w", p.Tag, err)
+		}
 		if p.end() > 1<<16 {
 			return fmt.Errorf("point %s: address %d with %d registers ends beyond 65535", p.Tag, p.Address, p.width())
 		}
@@ -69,6 +80,25 @@ func (c *Config) check() error {
 		}
 		if got := p.ValueType(); p.Tag.Type != got {
 			return fmt.Errorf("point %s gives %s, but its tag says %s", p.Tag, got, p.Tag.Type)
+		}
+	}
+	return nil
+}
+
+// check says what can not be about a point, whatever the device.
+func (p *Point) check() error {
+	if int(p.Table) >= len(tables) {
+		return fmt.Errorf("table %d does not exist: use coil, discrete_input, input_register or holding_register", p.Table)
+	}
+	if _, err := ParseDataType(p.Type.String()); err != nil {
+		return err
+	}
+	if p.Table.Bits() && p.Type.Name != "bool" {
+		return fmt.Errorf("the table %s holds bits: use type bool instead of %s, or a table of registers", p.Table, p.Type)
+	}
+	for _, d := range []Decimal{p.Scale, p.Offset} {
+		if d.Exponent < -maxDecimalExponent || d.Exponent > maxDecimalExponent {
+			return fmt.Errorf("the decimal exponent %d is not between -%d and %d", d.Exponent, maxDecimalExponent, maxDecimalExponent)
 		}
 	}
 	return nil

@@ -159,5 +159,5 @@ func (p Point) ValueType() drivers.Type {
 }
 
 func (p Point) scaled() bool {
-	return (p.Scale != Decimal{} && p.Scale != Decimal{Mantissa: 1}) || p.Offset.Mantissa != 0
+	return (p.Scale.Mantissa != 0 && p.Scale.reduced() != Decimal{Mantissa: 1}) || p.Offset.Mantissa != 0
 }
