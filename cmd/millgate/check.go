@@ -1,0 +1,125 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/millgate/millgate/configs"
+	"github.com/millgate/millgate/drivers/modbus"
+)
+
+func checkCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "check SITE.yaml",
+		Short: "Find every mistake in a site, without touching the network",
+		Long: `Reads the site, its device maps and the files it names, and prints every mistake at once, each with file:line:column
+and the way out. Without mistakes it prints what the gateway would do.`,
+		Example: "  millgate check site.yaml\n  millgate check site.yaml --output json",
+		Args:    takes("SITE.yaml"),
+	}
+	output := addOutput(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		site, err := configs.Load(args[0])
+		if *output == asJSON {
+			return checkJSON(cmd.OutOrStdout(), site, err)
+		}
+		if err != nil {
+			report(cmd.ErrOrStderr(), err)
+			var problems configs.Problems
+			if errors.As(err, &problems) {
+				fmt.Fprintf(cmd.ErrOrStderr(), "%s in %s\n", plural(len(problems), "mistake"), args[0])
+			}
+			return errReported
+		}
+		for _, w := range site.Warnings {
+			fmt.Fprintln(cmd.ErrOrStderr(), "warning:", w)
+		}
+		return printSummary(cmd.OutOrStdout(), summarize(site))
+	}
+	return cmd
+}
+
+// summary is what a site makes the gateway do, or what is wrong with it.
+type summary struct {
+	Site     string           `json:"site,omitempty"`
+	Gateway  string           `json:"gateway,omitempty"`
+	Devices  []deviceSummary  `json:"devices,omitempty"`
+	Uplinks  []string         `json:"uplinks,omitempty"`
+	Rate     float64          `json:"values_per_second"` // read, before report by exception
+	Warnings configs.Problems `json:"warnings,omitempty"`
+	Problems configs.Problems `json:"problems,omitempty"`
+}
+
+type deviceSummary struct {
+	ID       string  `json:"id"`
+	Endpoint string  `json:"endpoint"`
+	Unit     uint8   `json:"unit"`
+	Map      string  `json:"map,omitempty"` // empty for points of the site's own
+	Tags     int     `json:"tags"`
+	Requests int     `json:"requests_per_cycle"` // of all its poll groups together
+	Rate     float64 `json:"values_per_second"`
+}
+
+func summarize(site *configs.Site) summary {
+	s := summary{Site: site.ID, Gateway: site.Gateway, Warnings: site.Warnings}
+	for _, d := range site.Devices {
+		sum := deviceSummary{ID: d.ID, Map: d.Map}
+		for _, g := range d.Groups {
+			sum.Endpoint, sum.Unit = g.Modbus.Endpoint, g.Modbus.Unit
+			sum.Tags += len(g.Modbus.Points)
+			sum.Requests += len(modbus.Plan(g.Modbus.Points, g.Modbus.MaxRegisters, g.Modbus.MaxGap))
+			sum.Rate += float64(len(g.Modbus.Points)) / g.Interval.Seconds()
+		}
+		s.Devices = append(s.Devices, sum)
+		s.Rate += sum.Rate
+	}
+	for _, u := range site.Uplinks {
+		s.Uplinks = append(s.Uplinks, u.ID)
+	}
+	return s
+}
+
+func printSummary(w io.Writer, s summary) error {
+	rows := [][]string{{"device", "endpoint", "unit", "map", "tags", "requests per cycle", "values per second"}}
+	tags := 0
+	for _, d := range s.Devices {
+		from := d.Map
+		if from == "" {
+			from = "own points"
+		}
+		rows = append(rows, []string{d.ID, d.Endpoint, fmt.Sprint(d.Unit), from, fmt.Sprint(d.Tags), fmt.Sprint(d.Requests), fmt.Sprintf("%.1f", d.Rate)})
+		tags += d.Tags
+	}
+	if err := printTable(w, rows); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(w, "\n%s/%s is good: %s, %s, %.1f values per second, %s\n", s.Site, s.Gateway,
+		plural(len(s.Devices), "device"), plural(tags, "tag"), s.Rate, plural(len(s.Uplinks), "uplink"))
+	return err
+}
+
+// checkJSON prints the summary, or what is wrong, as one object.
+func checkJSON(w io.Writer, site *configs.Site, err error) error {
+	s := summary{}
+	switch {
+	case err == nil:
+		s = summarize(site)
+	case !errors.As(err, &s.Problems):
+		return err
+	}
+	if printed := printJSON(w, s); printed != nil || err == nil {
+		return printed
+	}
+	return errReported
+}
+
+// plural is "1 device", "2 devices".
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/millgate/millgate/buffer"
+	"github.com/millgate/millgate/collector"
+	"github.com/millgate/millgate/uplink"
+)
+
+// A running gateway answers other millgate commands over HTTP on a Unix socket in its data_dir, for its own user only:
+//
+//	GET /v1/status   everything it knows of itself (gatewayStatus)
+//	GET /v1/buffer   the queue (buffer.Snapshot)
+const controlFile = "millgate.sock"
+
+// maxSocketPath is below what every system accepts for a Unix socket's path (108 bytes on Linux, 104 on macOS).
+const maxSocketPath = 100
+
+// gatewayStatus is the answer to GET /v1/status.
+type gatewayStatus struct {
+	Version string                   `json:"version"`
+	Site    string                   `json:"site"`
+	Gateway string                   `json:"gateway"`
+	Queue   buffer.Snapshot          `json:"queue"`
+	Devices []collector.DeviceStatus `json:"devices"`
+	Uplinks []uplink.Snapshot        `json:"uplinks"`
+}
+
+func (g *gateway) status() gatewayStatus {
+	s := gatewayStatus{Version: versionText(), Site: g.site.ID, Gateway: g.site.Gateway, Queue: g.queue.Snapshot(), Devices: g.collector.Snapshot()}
+	for _, u := range g.uplinks {
+		s.Uplinks = append(s.Uplinks, u.Snapshot())
+	}
+	return s
+}
+
+// serveControl answers until ctx is done. A gateway that can not be asked still works, so a failure is only said.
+func (g *gateway) serveControl(ctx context.Context) error {
+	listener, err := listenControl(g.site.DataDir)
+	if err != nil {
+		g.log.Warn("other millgate commands can not ask this gateway while it runs", "reason", err)
+		return nil
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) { answer(w, g.status()) })
+	mux.HandleFunc("GET /v1/buffer", func(w http.ResponseWriter, _ *http.Request) { answer(w, g.queue.Snapshot()) })
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second}
+	defer context.AfterFunc(ctx, func() { _ = server.Close() })() // whoever still asks is cut off
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		g.log.Warn("other millgate commands can no longer ask this gateway", "reason", err)
+	}
+	return nil
+}
+
+func listenControl(dataDir string) (net.Listener, error) {
+	path := filepath.Join(dataDir, controlFile)
+	if len(path) > maxSocketPath {
+		return nil, fmt.Errorf("the path %s is longer than %d bytes; choose a shorter gateway.data_dir", path, maxSocketPath)
+	}
+	// Whoever holds the queue holds the folder: a socket that is there was left behind.
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	listener, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		return nil, errors.Join(err, listener.Close())
+	}
+	return listener, nil
+}
+
+func answer(w http.ResponseWriter, v any) {
+	text, err := json.Marshal(v)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(text) // fails when the one who asked has gone
+}
+
+// ask reads an answer of the gateway that runs on dataDir into v; running is false if there is none.
+func ask(ctx context.Context, dataDir, path string, v any) (running bool, err error) {
+	conn, err := new(net.Dialer).DialContext(ctx, "unix", filepath.Join(dataDir, controlFile))
+	if err != nil {
+		return false, nil
+	}
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("ask the running gateway: %w", err)
+		}
+	}()
+	client := &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext:       func(context.Context, string, string) (net.Conn, error) { return conn, nil },
+	}}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://gateway"+path, nil)
+	if err != nil {
+		return true, errors.Join(err, conn.Close())
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return true, err
+	}
+	defer func() { _ = response.Body.Close() }() // read to its end, or given up
+	if response.StatusCode != http.StatusOK {
+		return true, fmt.Errorf("it answers %s", response.Status)
+	}
+	return true, json.NewDecoder(response.Body).Decode(v)
+}

@@ -1,0 +1,198 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/millgate/millgate/buffer"
+	"github.com/millgate/millgate/collector"
+	"github.com/millgate/millgate/configs"
+	"github.com/millgate/millgate/drivers"
+	"github.com/millgate/millgate/drivers/modbus"
+	"github.com/millgate/millgate/uplink"
+)
+
+func runCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "run SITE.yaml",
+		Short: "Run the gateway",
+		Long: `Polls the site's devices, keeps their readings in the queue in gateway.data_dir, and publishes them to its uplinks.
+It runs until SIGTERM or Ctrl-C, and stops with every reading committed. What it has to say goes to standard error;
+on a healthy day that is little.`,
+		Example: "  millgate check site.yaml && millgate run site.yaml",
+		Args:    takes("SITE.yaml"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			site, err := configs.Load(args[0])
+			if err != nil {
+				return err
+			}
+			g, err := openGateway(site, newLog(cmd.ErrOrStderr(), site.Location))
+			if err != nil {
+				return err
+			}
+			return errors.Join(g.run(cmd.Context()), g.close())
+		},
+	}
+}
+
+// gateway is one site at work.
+type gateway struct {
+	site      *configs.Site
+	log       *slog.Logger
+	queue     *buffer.Queue
+	uplinks   []*uplink.Uplink
+	links     *modbus.Links
+	collector *collector.Collector
+}
+
+// openGateway opens the queue and makes the rooms; nothing runs and no network is touched before run.
+func openGateway(site *configs.Site, log *slog.Logger) (*gateway, error) {
+	queue, err := openQueue(site, log)
+	if err != nil {
+		return nil, err
+	}
+	g := &gateway{site: site, log: log, queue: queue, links: modbus.NewLinks()}
+	self := uplink.Self{Site: site.ID, Gateway: site.Gateway, Version: versionText(), Clock: clockStatus}
+	for _, cfg := range site.Uplinks {
+		g.uplinks = append(g.uplinks, uplink.New(cfg, self, queue, log))
+	}
+	devices, err := makeDevices(site, g.links)
+	if err != nil {
+		return nil, errors.Join(err, g.close())
+	}
+	g.collector = collector.New(collector.Config{Devices: devices, Store: queue, LastSeen: queue.LastSeen(), Log: log})
+	return g, nil
+}
+
+func openQueue(site *configs.Site, log *slog.Logger) (*buffer.Queue, error) {
+	cfg := site.Buffer
+	cfg.Log = log
+	return buffer.Open(cfg, site.Catalogue)
+}
+
+// makeDevices gives each poll group its driver. A new protocol is one case here.
+func makeDevices(site *configs.Site, links *modbus.Links) ([]collector.Device, error) {
+	var devices []collector.Device
+	for _, d := range site.Devices {
+		device := collector.Device{ID: d.ID, Up: d.Up}
+		for _, g := range d.Groups {
+			driver, err := links.Driver(g.Modbus)
+			if err != nil {
+				return nil, err
+			}
+			device.Groups = append(device.Groups, collector.Group{Interval: g.Interval, Driver: driver, Tags: g.Rules})
+		}
+		devices = append(devices, device)
+	}
+	return devices, nil
+}
+
+// run works until ctx is done. Then it stops in the order in which data flows, so that each room still finds the next one at work:
+// polling ends, the queue commits, the uplinks deliver what they can in a moment, and the queue commits their acknowledgements.
+func (g *gateway) run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	g.log.Info("the gateway has started", "version", versionText(), "site", g.site.ID, "gateway", g.site.Gateway,
+		"devices", len(g.site.Devices), "uplinks", len(g.uplinks), "data_dir", g.site.DataDir)
+	g.tell(drivers.EventGatewayStart, "the gateway has started, version "+versionText(), "网关已启动，版本 "+versionText())
+
+	queue := start(g.queue.Run)
+	uplinks := start(g.publish)
+	control := start(g.serveControl)
+	polling := start(g.collector.Run)
+	select {
+	case <-ctx.Done():
+	case <-polling.ended: // by itself only if it can not poll at all
+		cancel()
+	}
+
+	g.log.Info("the gateway stops")
+	failure := polling.stop()
+	g.tell(drivers.EventGatewayStop, "the gateway has stopped", "网关已停止")
+	_ = queue.stop() // what it could not commit, the last commit below tries again
+	g.awaitDelivery()
+	_, _ = uplinks.stop(), control.stop() // they have logged what went wrong
+	if err := g.queue.Run(ctx); err != nil {
+		return errors.Join(failure, fmt.Errorf("the last readings could not be written to disk and are lost: %w", err))
+	}
+	g.log.Info("the gateway has stopped; everything that was read is committed")
+	return failure
+}
+
+// publish runs the uplinks until ctx is done. One that fails takes nobody with it.
+func (g *gateway) publish(ctx context.Context) error {
+	var running sync.WaitGroup
+	for _, u := range g.uplinks {
+		running.Go(func() {
+			if err := u.Run(ctx); err != nil {
+				g.log.Error("an uplink has given up; its readings are kept, restart the gateway to send them", "error", err)
+			}
+		})
+	}
+	running.Wait()
+	return nil
+}
+
+// deliveryGrace is how long a stop waits for the brokers to take what was committed last.
+const deliveryGrace = 1500 * time.Millisecond
+
+// awaitDelivery waits until nothing is pending for the uplinks that are connected.
+func (g *gateway) awaitDelivery() {
+	for end := time.Now().Add(deliveryGrace); time.Now().Before(end) && g.delivering(); {
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+func (g *gateway) delivering() bool {
+	connected := map[string]bool{}
+	for _, u := range g.uplinks {
+		s := u.Snapshot()
+		connected[s.ID] = s.Connected
+	}
+	for _, u := range g.queue.Snapshot().Uplinks {
+		if u.PendingBlocks > 0 && connected[u.ID] {
+			return true
+		}
+	}
+	return false
+}
+
+// tell puts an event of the gateway itself into the queue.
+func (g *gateway) tell(kind drivers.EventKind, en, zh string) {
+	event := drivers.Event{Time: drivers.Millis(time.Now()), Kind: kind, Severity: drivers.Info, Subject: "gateway",
+		Text: drivers.EventText{EN: en, ZH: zh}}
+	_, _ = g.queue.Append(nil, []drivers.Event{event}, nil) // only readings can be refused
+}
+
+// close releases the files and connections, after run.
+func (g *gateway) close() error { return errors.Join(g.links.Close(), g.queue.Close()) }
+
+// stage is a room at work. Its context is its own, because the rooms stop in order.
+type stage struct {
+	cancel context.CancelFunc
+	ended  chan struct{}
+	err    error // valid once ended
+}
+
+func start(run func(context.Context) error) *stage {
+	ctx, cancel := context.WithCancel(context.Background())
+	s := &stage{cancel: cancel, ended: make(chan struct{})}
+	go func() {
+		defer close(s.ended)
+		s.err = run(ctx)
+	}()
+	return s
+}
+
+// stop ends the room and waits for it.
+func (s *stage) stop() error {
+	s.cancel()
+	<-s.ended
+	return s.err
+}
