@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -105,6 +107,7 @@ func (g *gateway) run(ctx context.Context) error {
 	queue := start(g.queue.Run)
 	uplinks := start(g.publish)
 	control := start(g.serveControl)
+	books := start(g.publishLedger)
 	polling := start(g.collector.Run)
 	select {
 	case <-ctx.Done():
@@ -113,7 +116,7 @@ func (g *gateway) run(ctx context.Context) error {
 	}
 
 	g.log.Info("the gateway stops")
-	failure := polling.stop()
+	failure := errors.Join(polling.stop(), books.stop())
 	g.tell(drivers.EventGatewayStop, "the gateway has stopped", "网关已停止")
 	_ = queue.stop() // what it could not commit, the last commit below tries again
 	g.awaitDelivery()
@@ -136,6 +139,37 @@ func (g *gateway) publish(ctx context.Context) error {
 		})
 	}
 	running.Wait()
+	return nil
+}
+
+// publishLedger puts the ledger into the events on every full hour, so that a subscriber can audit without access to the box.
+func (g *gateway) publishLedger(ctx context.Context) error {
+	for {
+		now := time.Now()
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(now.Truncate(time.Hour).Add(time.Hour).Sub(now)):
+		}
+		if err := g.tellLedger(); err != nil {
+			return err
+		}
+	}
+}
+
+func (g *gateway) tellLedger() error {
+	ledger := g.queue.Snapshot().Ledger
+	fields, err := json.Marshal(ledger)
+	if err != nil {
+		return fmt.Errorf("encode the ledger: %w", err)
+	}
+	event := drivers.Event{Time: drivers.Millis(time.Now()), Kind: drivers.EventLedger, Severity: drivers.Info, Subject: "queue", Fields: fields,
+		Text: drivers.EventText{EN: "the ledger balances: every reading that was due is accounted for", ZH: "对账平衡：每一条应采读数均有着落"}}
+	if wrong := ledger.Imbalances(); len(wrong) > 0 {
+		event.Severity = drivers.Severe
+		event.Text = drivers.EventText{EN: "the ledger does not balance: " + strings.Join(wrong, "; "), ZH: "对账不平衡：" + strings.Join(wrong, "; ")}
+	}
+	_, _ = g.queue.Append(nil, []drivers.Event{event}, nil) // only readings can be refused
 	return nil
 }
 

@@ -159,3 +159,37 @@ func TestCannotPoll(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestLedgerIsTold: the hourly event carries the whole ledger, and says whether it balances.
+func TestLedgerIsTold(t *testing.T) {
+	site := smallSite(t, t.TempDir())
+	site.Buffer.Uplinks = []string{"u"} // only so that the event can be read back
+	g, err := openGateway(site, newLog(&strings.Builder{}, time.UTC))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = g.close() }()
+	cycle := drivers.Cycle{Device: "d", Due: 3, Good: 2} // one reading unaccounted for
+	if _, err := g.queue.Append(nil, nil, []drivers.Cycle{cycle}); err != nil {
+		t.Fatal(err)
+	}
+	done, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := g.queue.Run(done); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.tellLedger(); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.queue.Run(done); err != nil {
+		t.Fatal(err)
+	}
+	b, err := g.queue.Cursor("u").Next(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := b.Events[0]
+	if e.Kind != drivers.EventLedger || e.Severity != drivers.Severe || !strings.Contains(string(e.Fields), `"due":3`) || !strings.Contains(e.Text.EN, "due 3") {
+		t.Errorf("%+v", e)
+	}
+}
