@@ -21,7 +21,7 @@ import (
 
 func bufferCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:     "buffer",
+		Use:     "buffer COMMAND",
 		Short:   "Look into the queue",
 		Example: "  millgate buffer status site.yaml",
 	}

@@ -128,7 +128,7 @@ func TestDemoMeters(t *testing.T) {
 	}
 	for _, device := range d.simulator.devices {
 		for _, p := range device.points {
-			want := math.NaN()
+			var want float64
 			switch {
 			case p.Tag.Name == "energy_import" && p.Tag.Unit == "kW.h":
 				want = device.load.energy

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -96,6 +97,14 @@ func (b *broker) start(t *testing.T) {
 }
 
 func (b *broker) kill() { b.server.kill() }
+
+// hang leaves the connections open and nobody behind them.
+func (b *broker) hang(t *testing.T) {
+	t.Helper()
+	if err := b.server.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+}
 
 // uplink is the YAML of an uplink to this broker.
 func (b *broker) uplink() string {

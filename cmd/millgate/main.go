@@ -66,7 +66,7 @@ func report(w io.Writer, err error) {
 
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
-		Use:   "millgate",
+		Use:   "millgate COMMAND",
 		Short: "An edge gateway for factories: Modbus devices in, MQTT out, nothing lost in between",
 		Long: `millgate reads meters, PLCs and drives over Modbus TCP, keeps every reading in a queue on disk,
 and publishes it over MQTT. It can only read: no write request leaves the box.
@@ -87,6 +87,7 @@ Begin with "millgate demo", which needs nothing; then "millgate check" and "mill
 // group makes cmd a command that only holds others: called without one of them it is called wrongly.
 func group(cmd *cobra.Command, commands ...*cobra.Command) {
 	cmd.AddCommand(commands...)
+	cmd.DisableFlagsInUseLine = true
 	cmd.Args = func(_ *cobra.Command, args []string) error {
 		var names []string
 		for _, c := range commands {

@@ -10,7 +10,7 @@ import (
 
 func mapsCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:     "maps",
+		Use:     "maps COMMAND",
 		Short:   "The device maps that come with millgate",
 		Example: "  millgate maps list\n  millgate maps show eastron-sdm630",
 	}
