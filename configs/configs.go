@@ -100,5 +100,6 @@ func (s *site) resolve() (*Site, error) {
 		return nil, err
 	}
 	s.out.Warnings = s.warnings.sorted()
-	return &s.out, nil
+	out := s.out // a pointer into s would keep the whole syntax tree
+	return &out, nil
 }

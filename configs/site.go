@@ -194,9 +194,11 @@ func (s *site) resolveUplinks() {
 		case u.passwordFile != "" && u.passwordEnv != "":
 			s.at(u.node, "uplink %s has both password_file and password_env; keep one", u.ID)
 		case u.passwordFile != "":
-			u.Password = func() (string, error) { return readSecret(u.passwordFile) }
+			file := u.passwordFile
+			u.Password = func() (string, error) { return readSecret(file) }
 		case u.passwordEnv != "":
-			u.Password = func() (string, error) { return envSecret(u.passwordEnv) }
+			name := u.passwordEnv
+			u.Password = func() (string, error) { return envSecret(name) }
 		}
 		if u.TLS != (uplink.TLS{}) && !slices.ContainsFunc(u.Brokers, isTLS) && len(u.Brokers) > 0 {
 			s.at(u.node, "uplink %s has tls, but its brokers are reached without: write them as ssl://", u.ID)

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -19,6 +21,9 @@ import (
 	"github.com/millgate/millgate/drivers/modbus"
 	"github.com/millgate/millgate/uplink"
 )
+
+// gcPercent trades a little CPU for memory, of which the boxes have little.
+const gcPercent = 50
 
 func runCommand() *cobra.Command {
 	return &cobra.Command{
@@ -38,6 +43,10 @@ on a healthy day that is little.`,
 			if err != nil {
 				return err
 			}
+			if os.Getenv("GOGC") == "" {
+				debug.SetGCPercent(gcPercent)
+			}
+			debug.FreeOSMemory() // what reading the site took
 			return errors.Join(g.run(cmd.Context()), g.close())
 		},
 	}

@@ -1,7 +1,6 @@
 package modbus
 
 import (
-	"encoding/binary"
 	"math"
 	"strings"
 	"unicode/utf8"
@@ -9,15 +8,16 @@ import (
 	"github.com/millgate/millgate/drivers"
 )
 
-// reading rule of one point, made once so that the hot path only computes.
+// codec is how one point is read, made once so that a Read only computes.
 type codec struct {
 	point  Point
-	value  drivers.Type
+	width  int // addresses that it takes
+	make   func(c *codec, b []byte) (drivers.Value, drivers.Cause)
 	linear linear
 }
 
 func newCodec(p Point) codec {
-	return codec{point: p, value: p.ValueType(), linear: newLinear(p)}
+	return codec{point: p, width: p.width(), make: makers[p.Type.Name], linear: newLinear(p)}
 }
 
 // linear is value = (raw*mul + add) * 10^exponent, in integers as far as they reach, so that a decimal scale gives decimal values.
@@ -102,39 +102,48 @@ func (c *codec) ofFloat(raw float64) float64 {
 
 // decode makes the value of registers as they came, two bytes each; b holds as many as the point takes. A value that can not be is
 // its cause instead.
-func (c *codec) decode(b []byte) (drivers.Value, drivers.Cause) {
-	name := c.point.Type.Name
-	if name == "string" {
-		return c.decodeText(b)
-	}
-	raw := c.point.WordOrder.assemble(b)
-	var v drivers.Value
-	switch name {
-	case "bool":
-		return drivers.BoolValue(raw != 0), ""
-	case "int16":
-		v = c.signed(int64(int16(raw)))
-	case "int32":
-		v = c.signed(int64(int32(raw)))
-	case "int64":
-		v = c.signed(int64(raw))
-	case "uint16", "uint32", "uint64":
-		v = c.unsigned(raw)
-	case "bcd16", "bcd32":
-		n, ok := fromBCD(raw, len(b)*2)
-		if !ok {
-			return v, drivers.CauseInvalidBCD
-		}
-		v = c.unsigned(n)
-	case "float32":
-		v = c.single(math.Float32frombits(uint32(raw)))
-	case "float64":
-		v = c.double(math.Float64frombits(raw))
-	}
+func (c *codec) decode(b []byte) (drivers.Value, drivers.Cause) { return c.make(c, b) }
+
+// makers decode each data type.
+var makers = map[string]func(c *codec, b []byte) (drivers.Value, drivers.Cause){
+	"bool": func(c *codec, b []byte) (drivers.Value, drivers.Cause) { return drivers.BoolValue(c.raw(b) != 0), "" },
+	"int16": func(c *codec, b []byte) (drivers.Value, drivers.Cause) {
+		return number(c.signed(int64(int16(c.raw(b)))))
+	},
+	"int32": func(c *codec, b []byte) (drivers.Value, drivers.Cause) {
+		return number(c.signed(int64(int32(c.raw(b)))))
+	},
+	"int64":  func(c *codec, b []byte) (drivers.Value, drivers.Cause) { return number(c.signed(int64(c.raw(b)))) },
+	"uint16": func(c *codec, b []byte) (drivers.Value, drivers.Cause) { return number(c.unsigned(c.raw(b))) },
+	"uint32": func(c *codec, b []byte) (drivers.Value, drivers.Cause) { return number(c.unsigned(c.raw(b))) },
+	"uint64": func(c *codec, b []byte) (drivers.Value, drivers.Cause) { return number(c.unsigned(c.raw(b))) },
+	"bcd16":  (*codec).decodeBCD,
+	"bcd32":  (*codec).decodeBCD,
+	"float32": func(c *codec, b []byte) (drivers.Value, drivers.Cause) {
+		return number(c.single(math.Float32frombits(uint32(c.raw(b)))))
+	},
+	"float64": func(c *codec, b []byte) (drivers.Value, drivers.Cause) {
+		return number(c.double(math.Float64frombits(c.raw(b))))
+	},
+	"string": (*codec).decodeText,
+}
+
+func (c *codec) raw(b []byte) uint64 { return c.point.WordOrder.assemble(b) }
+
+// number is v, unless it is none: NaN or infinite, before or after scaling.
+func number(v drivers.Value) (drivers.Value, drivers.Cause) {
 	if v.IsZero() {
 		return v, drivers.CauseNotANumber
 	}
 	return v, ""
+}
+
+func (c *codec) decodeBCD(b []byte) (drivers.Value, drivers.Cause) {
+	n, ok := fromBCD(c.raw(b), len(b)*2)
+	if !ok {
+		return drivers.Value{}, drivers.CauseInvalidBCD
+	}
+	return number(c.unsigned(n))
 }
 
 func (c *codec) signed(raw int64) drivers.Value {
@@ -165,20 +174,19 @@ func (c *codec) double(raw float64) drivers.Value {
 	return drivers.Float64Value(raw)
 }
 
-// assemble puts up to four registers together, the most significant bit first.
+// assemble puts one, two or four registers together, the most significant bit first.
 func (o WordOrder) assemble(b []byte) uint64 {
 	var raw uint64
-	n := len(b) / 2
-	for i := range n {
+	for i := 0; i < len(b); i += 2 {
 		at := i
 		if o.swapsWords() {
-			at = n - 1 - i
+			at = len(b) - 2 - i
 		}
-		word := binary.BigEndian.Uint16(b[2*at:])
-		if o.swapsBytes() {
-			word = word<<8 | word>>8
-		}
-		raw = raw<<16 | uint64(word)
+		raw = raw<<16 | uint64(b[at])<<8 | uint64(b[at+1])
+	}
+	if o.swapsBytes() {
+		const low = 0x00ff00ff00ff00ff
+		raw = raw&low<<8 | raw>>8&low
 	}
 	return raw
 }

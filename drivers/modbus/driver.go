@@ -218,7 +218,7 @@ func (d *Driver) value(i int) (drivers.Value, drivers.Cause) {
 	if c.point.Table.Bits() {
 		return drivers.BoolValue(r.data[offset/8]>>(offset%8)&1 == 1), ""
 	}
-	return c.decode(r.data[2*offset : 2*(offset+c.point.width())])
+	return c.decode(r.data[2*offset : 2*(offset+c.width)])
 }
 
 // Probe is Read with what was on the wire: the registers of each point, for people.
@@ -239,7 +239,7 @@ func (d *Driver) Probe(ctx context.Context) ([]Probed, error) {
 			probed[i].Raw = []uint16{uint16(r.data[offset/8] >> (offset % 8) & 1)}
 			continue
 		}
-		for w := range c.point.width() {
+		for w := range c.width {
 			probed[i].Raw = append(probed[i].Raw, binary.BigEndian.Uint16(r.data[2*(offset+w):]))
 		}
 	}

@@ -8,8 +8,10 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -24,7 +26,9 @@ type house struct {
 	addresses []string
 	queue     string // data_dir
 	loop      string // its block device below /sys/block, empty without one
-	undo      []func() error
+
+	mu   sync.Mutex
+	undo []func() error // what close does, the last first
 }
 
 func newHouse() (*house, error) {
@@ -33,16 +37,34 @@ func newHouse() (*house, error) {
 		return nil, err
 	}
 	h := &house{dir: dir, queue: filepath.Join(dir, "queue")}
-	h.undo = append(h.undo, func() error { return os.RemoveAll(dir) })
+	h.onClose(func() error { return os.RemoveAll(dir) })
+	interrupted := make(chan os.Signal, 1)
+	signal.Notify(interrupted, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-interrupted
+		if err := h.close(); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+		}
+		os.Exit(1)
+	}()
 	return h, nil
 }
 
-// close ends and removes everything, the last first.
+func (h *house) onClose(undo func() error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.undo = append(h.undo, undo)
+}
+
+// close ends and removes everything; an interrupt calls it too.
 func (h *house) close() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	var errs []error
 	for i := len(h.undo) - 1; i >= 0; i-- {
 		errs = append(errs, h.undo[i]())
 	}
+	h.undo = nil
 	return errors.Join(errs...)
 }
 
@@ -92,7 +114,7 @@ func (h *house) mount() error {
 	if err := command("mount", "-o", "loop", image, at); err != nil {
 		return err
 	}
-	h.undo = append(h.undo, func() error { return command("umount", at) })
+	h.onClose(func() error { return command("umount", at) })
 	out, err := exec.Command("findmnt", "-no", "SOURCE", at).Output()
 	if err != nil {
 		return fmt.Errorf("findmnt: %w", err)
@@ -134,7 +156,7 @@ func (h *house) run(cmd *exec.Cmd) error {
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	h.undo = append(h.undo, func() error {
+	h.onClose(func() error {
 		_ = cmd.Process.Kill() // it may have ended by itself
 		_ = cmd.Wait()         // killed
 		return nil
@@ -169,8 +191,13 @@ func (h *house) measure(warm, span time.Duration) (r result, err error) {
 	if err := gateway.Start(); err != nil {
 		return r, err
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- gateway.Wait() }()
+	ended, gone := make(chan error, 1), make(chan struct{})
+	go func() { ended <- gateway.Wait(); close(gone) }()
+	h.onClose(func() error {
+		_ = gateway.Process.Kill() // it may have ended by itself
+		<-gone
+		return nil
+	})
 	r, err = h.watch(gateway.Process.Pid, sub, warm, span)
 	if err := errors.Join(err, gateway.Process.Signal(syscall.SIGTERM)); err != nil {
 		_ = gateway.Process.Kill() // it may have ended by itself
