@@ -10,6 +10,8 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/oklog/ulid/v2"
+
+	"github.com/millgate/millgate/drivers"
 )
 
 // A stored block is a header and a zstd frame. All numbers are little-endian.
@@ -54,6 +56,7 @@ type codec struct {
 	dec     *zstd.Decoder
 	raw     []byte
 	columns columns
+	reuse   []drivers.Reading // memory for the readings of the next block decoded; nil makes it anew
 }
 
 func newCodec() (*codec, error) {
@@ -166,6 +169,7 @@ func (c *codec) decode(stored []byte, lookup func(hash string) (*catalogue, erro
 		if err != nil {
 			return nil, err
 		}
+		b.Readings, c.reuse = c.reuse, nil
 		if err := c.columns.decode(raw, int(h.records), b, cat); err != nil {
 			return nil, fmt.Errorf("%w: %w", errDamaged, err)
 		}

@@ -18,7 +18,9 @@ func (c *columns) decode(raw []byte, n int, b *Block, cat *catalogue) error {
 	if in.bad || len(in.b) != 0 || n > len(col[colTags].b) { // a reading takes at least a byte of the tag column
 		return errContent
 	}
-	if n > 0 {
+	if cap(b.Readings) >= n {
+		b.Readings = b.Readings[:n]
+	} else {
 		b.Readings = make([]drivers.Reading, n)
 	}
 	d := decoder{columns: c, col: col, dictionary: dictionary, cat: cat,
@@ -30,7 +32,7 @@ func (c *columns) decode(raw []byte, n int, b *Block, cat *catalogue) error {
 		if tag < 0 || tag >= len(cat.tags) {
 			return errContent
 		}
-		b.Readings[i].Tag, b.Readings[i].Time = cat.tags[tag], time
+		b.Readings[i] = drivers.Reading{Tag: cat.tags[tag], Time: time}
 		if !d.reading(&b.Readings[i]) {
 			return errContent
 		}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+
+	"github.com/millgate/millgate/drivers"
 )
 
 // Cursor hands committed blocks to one uplink. Its methods may be called from several goroutines.
@@ -16,6 +18,7 @@ type Cursor struct {
 	codec *codec
 
 	handed map[Stream]uint64 // the last seq handed out; guarded by q.mu
+	spare  []drivers.Reading // of an acknowledged block, for one to come; guarded by q.mu
 }
 
 // errNoSegment says that a whole segment can not be opened.
@@ -55,6 +58,9 @@ func (c *Cursor) Next(ctx context.Context) (*Block, error) {
 				continue
 			}
 		}
+		c.q.mu.Lock()
+		c.codec.reuse, c.spare = c.spare, nil
+		c.q.mu.Unlock()
 		block, err := c.read(entry, stream, seq)
 		if err == nil {
 			c.q.mu.Lock()
@@ -143,12 +149,15 @@ func (c *Cursor) Rewind() {
 	clear(c.handed)
 }
 
-// Acknowledge says that the broker has b; it is durable with the next commit.
+// Acknowledge says that the broker has b; it is durable with the next commit. The block is the queue's again: its readings must not be
+// used any more.
 func (c *Cursor) Acknowledge(b *Block) {
 	q := c.q
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	u, p := q.live.uplinks[c.uplink], q.live.pending[c.uplink]
+	readings := uint64(len(b.Readings))
+	c.spare, b.Readings = b.Readings[:0], nil
 	acked := u.Acked[b.Stream]
 	n := acked.add(b.Seq, b.Seq)
 	u.Acked[b.Stream] = acked
@@ -157,8 +166,8 @@ func (c *Cursor) Acknowledge(b *Block) {
 	}
 	p.blocks--
 	if b.Stream == Readings {
-		p.readings -= uint64(len(b.Readings))
-		u.Account.Acknowledged += uint64(len(b.Readings))
+		p.readings -= readings
+		u.Account.Acknowledged += readings
 	}
 	q.live.dirty = true
 }
