@@ -23,7 +23,7 @@ import (
 )
 
 // gcPercent trades a little CPU for memory, of which the boxes have little.
-const gcPercent = 50
+const gcPercent = 70
 
 func runCommand() *cobra.Command {
 	return &cobra.Command{

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"sync"
-	"time"
 
 	"github.com/millgate/millgate/drivers"
 )
@@ -43,16 +42,14 @@ func newConn(raw net.Conn) *conn {
 	return c
 }
 
-// write puts a request on the wire. It is the only function that does, and it lets nothing pass but reads.
-func (c *conn) write(adu []byte, id uint16, deadline time.Time) error {
+// write puts a request on the wire. It is the only function that does, and it lets nothing pass but reads. It needs no deadline: a
+// connection is closed after a few requests of a dozen bytes without an answer, and any socket buffer takes those at once.
+func (c *conn) write(adu []byte, id uint16) error {
 	if !isRead(adu) {
 		return &drivers.Error{Cause: drivers.CauseInternal, Err: errNotARead}
 	}
 	n := copy(c.out[:], adu)
 	binary.BigEndian.PutUint16(c.out[:], id)
-	if err := c.raw.SetWriteDeadline(deadline); err != nil {
-		return err
-	}
 	_, err := c.raw.Write(c.out[:n])
 	return err
 }

@@ -189,7 +189,7 @@ func (k *link) roundTrip(ctx context.Context, s *seat, adu []byte, deadline time
 	defer k.timer.Stop()
 	c := k.conn
 	c.expect(k.id)
-	if err := c.write(adu, k.id, deadline); err != nil {
+	if err := c.write(adu, k.id); err != nil {
 		return nil, k.lose(s, err)
 	}
 	select {
