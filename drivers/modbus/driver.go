@@ -16,17 +16,18 @@ const maxSilences = 2 // time-outs in a row after which the rest of a Read is no
 
 // Driver reads one poll group. It implements drivers.Driver.
 type Driver struct {
-	device   string
-	links    *Links
-	seat     *seat // nil after Close
-	points   []Point
-	packager goburrow.Packager // of the unit; never changed, so that it may be shared
-	timeout  time.Duration
-	requests []planned
-	of       []int     // per point: its request
-	splitAt  time.Time // when requests departed from the plan (split.go); zero: they are the plan
-	codecs   []codec   // per point
-	limits   limits
+	device    string
+	links     *Links
+	seat      *seat // nil after Close
+	points    []Point
+	packager  goburrow.Packager // of the unit; never changed, so that it may be shared
+	timeout   time.Duration
+	requests  []planned
+	of        []int     // per point: its request
+	splitAt   time.Time // when requests departed from the plan (split.go); zero: they are the plan
+	fruitless int       // Reads in a row that split and were served nothing
+	codecs    []codec   // per point
+	limits    limits
 }
 
 type limits struct{ registers, gap int }
@@ -116,7 +117,7 @@ func (d *Driver) poll(ctx context.Context) error {
 		case err == nil:
 			silences, answered, failure = 0, true, nil
 			served = served || exception == ""
-			if splits < splitsPerRead && refusesPart(exception) && d.split(i) {
+			if splits < splitsPerRead && !d.barren() && refusesPart(exception) && d.split(i) {
 				splits++
 				i-- // both halves are asked in this Read
 			}
@@ -140,13 +141,7 @@ func (d *Driver) poll(ctx context.Context) error {
 	if !answered && len(d.requests) > 0 {
 		return failure
 	}
-	if !served && splits > 0 { // it refuses everything: taking the plan apart would cost requests and gain nothing
-		refusal := d.requests[0].cause
-		d.replan()
-		for i := range d.requests {
-			d.requests[i].cause = refusal
-		}
-	}
+	d.splitIn(splits, served)
 	return nil
 }
 

@@ -11,6 +11,7 @@ import (
 // are refused that the device does not have; what was learned is kept for a while.
 const (
 	splitsPerRead = 8         // one bad point among 125 takes seven
+	maxFruitless  = 4         // Reads in a row that split and were served nothing: the device refuses everything
 	splitsKept    = time.Hour // then the whole plan is tried again: the device may have been extended
 )
 
@@ -19,10 +20,31 @@ func refusesPart(exception drivers.Cause) bool {
 	return exception == drivers.ModbusException(2) || exception == drivers.ModbusException(3)
 }
 
+// splitIn notes how a Read fared that split requests. A device that refuses everything gets the plan back, whole: taking it apart
+// would cost requests and gain nothing.
+func (d *Driver) splitIn(splits int, served bool) {
+	switch {
+	case served:
+		d.fruitless = 0
+	case splits > 0:
+		if d.fruitless++; d.barren() {
+			refusal := d.requests[0].cause
+			d.replan()
+			d.splitAt, d.fruitless = time.Now(), maxFruitless
+			for i := range d.requests {
+				d.requests[i].cause = refusal
+			}
+		}
+	}
+}
+
+// barren says that splitting has been given up until the plan is tried anew.
+func (d *Driver) barren() bool { return d.fruitless >= maxFruitless }
+
 // replan makes the requests those of the plan.
 func (d *Driver) replan() {
 	requests, of := plan(d.points, d.limits.registers, d.limits.gap)
-	d.requests, d.of, d.splitAt = nil, of, time.Time{}
+	d.requests, d.of, d.splitAt, d.fruitless = nil, of, time.Time{}, 0
 	for _, r := range requests {
 		d.requests = append(d.requests, d.newPlanned(r))
 	}

@@ -34,9 +34,13 @@ func sparse(t *testing.T, s *site, addresses []int, missing map[int]bool, limit 
 
 // TestOneIllegalAddressStaysOne: whatever else shares its request is read, after a Read or a few; random maps.
 func TestOneIllegalAddressStaysOne(t *testing.T) {
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	rnd := rand.New(rand.NewPCG(seed, 1))
+	for _, seed := range []uint64{1795473869004749611, uint64(time.Now().UnixNano())} { // the first once ended in splitting without end
+		t.Logf("seed %d", seed)
+		oneIllegalAddress(t, rand.New(rand.NewPCG(seed, 1)))
+	}
+}
+
+func oneIllegalAddress(t *testing.T, rnd *rand.Rand) {
 	for range 40 {
 		s := newSite(t)
 		var addresses []int
@@ -68,7 +72,7 @@ func TestOneIllegalAddressStaysOne(t *testing.T) {
 	}
 }
 
-// TestRefusalOfEverythingCostsLittle: no Read sends more than the plan and what it may split.
+// TestRefusalOfEverythingCostsLittle: after a few Reads only the plan is sent.
 func TestRefusalOfEverythingCostsLittle(t *testing.T) {
 	s := newSite(t)
 	addresses, missing := make([]int, 100), map[int]bool{}
@@ -76,14 +80,16 @@ func TestRefusalOfEverythingCostsLittle(t *testing.T) {
 		addresses[a], missing[a] = a, true
 	}
 	d := sparse(t, s, addresses, missing, 0)
-	for range 3 {
+	var last uint64
+	for range 10 {
 		before := s.Stats().Requests
 		r, err := read(t, d)
 		if err != nil || len(r) != 100 || r[0].Cause != drivers.ModbusException(2) || r[99].Cause != drivers.ModbusException(2) {
 			t.Fatalf("%v, %v", r, err)
 		}
-		if n := s.Stats().Requests - before; n > 17 {
-			t.Errorf("%d requests in one Read", n)
-		}
+		last = s.Stats().Requests - before
+	}
+	if last != 1 || s.Stats().Requests > 130 {
+		t.Errorf("%d requests in the last Read, %d in all", last, s.Stats().Requests)
 	}
 }
