@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/millgate/millgate/drivers"
@@ -87,10 +88,7 @@ func (c *Cursor) find() (stream Stream, entry segmentEntry, seq uint64, wake <-c
 		if seq >= c.q.books.next[stream] {
 			continue
 		}
-		if entry, ok := c.q.books.holding(stream, seq); ok {
-			return stream, entry, seq, nil, nil
-		}
-		return "", entry, 0, nil, fmt.Errorf("block %d of %s is in no segment", seq, stream)
+		return stream, c.q.books.holding(stream, seq), seq, nil, nil
 	}
 	return "", entry, 0, c.q.wake, nil
 }
@@ -172,15 +170,12 @@ func (c *Cursor) Acknowledge(b *Block) {
 	q.live.dirty = true
 }
 
-// holding finds the segment with a block.
-func (b *books) holding(stream Stream, seq uint64) (segmentEntry, bool) {
-	if s, ok := b.current.Streams[stream]; ok && seq >= s.First {
-		return b.current, seq <= s.Last
-	}
-	for _, e := range b.sealed {
+// holding finds the segment that must have a block: the history if no other.
+func (b *books) holding(stream Stream, seq uint64) segmentEntry {
+	for _, e := range slices.Backward(b.segments()) {
 		if s, ok := e.Streams[stream]; ok && seq >= s.First && seq <= s.Last {
-			return e, true
+			return e
 		}
 	}
-	return segmentEntry{Number: historyNumber}, stream == Events
+	return segmentEntry{Number: historyNumber}
 }

@@ -45,11 +45,10 @@ func (q *Queue) unlinkBelowFloor() {
 // remove takes the oldest segment away, all but its events. Those outlive it: an event that says which blocks were evicted must not go
 // with the next blocks that are.
 func (q *Queue) remove(e segmentEntry) bool {
-	err := q.keepEvents(e)
-	if err == nil {
-		err = q.shelf.unlink(e.Number)
+	if err := q.keepEvents(e); err != nil {
+		q.renewHistory(e, err)
 	}
-	if err != nil {
+	if err := q.shelf.unlink(e.Number); err != nil {
 		q.cfg.Log.Error("remove segment", "segment", segmentPath(q.shelf.dir, e.Number), "error", err)
 		return false
 	}
@@ -84,6 +83,24 @@ func (q *Queue) keepEvents(e segmentEntry) error {
 		return err
 	}
 	return history.keep(blocks)
+}
+
+// renewHistory begins the history anew with the events of e, because it is full or can not be written. A queue that could not let go of
+// segments for the sake of old events would lose readings in the end. Of what is given up, the events that an uplink still waited for
+// are booked and told.
+func (q *Queue) renewHistory(e segmentEntry, why error) {
+	first := e.Streams[Events].First
+	q.cfg.Log.Warn("the history of events begins anew", "cause", why)
+	if err := q.shelf.quarantine(historyNumber); err != nil {
+		q.cfg.Log.Error("set the history of events aside", "error", err)
+	}
+	old := segmentEntry{Streams: map[Stream]span{Events: {First: 1, Last: first - 1}}}
+	if q.keepEvents(e) != nil {
+		old.Streams[Events] = span{First: 1, Last: e.Streams[Events].Last}
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.giveUpEvents(old, drivers.CauseDisk)
 }
 
 // below says that the floor has left all readings of a segment behind; its events do not hold it.

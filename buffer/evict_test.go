@@ -87,6 +87,54 @@ func TestFullQueueEvictsTheOldestAndSaysSo(t *testing.T) {
 	r.checkLossIsTold(r.Cursor(testUplink))
 }
 
+// TestUnwritableHistoryHoldsNothingUp: the queue still evicts, and tells of the events that it lost with it.
+func TestUnwritableHistoryHoldsNothingUp(t *testing.T) {
+	r := newRig(t, func(c *Config) { c.MaxSize = 16 << 20 })
+	evict := func() {
+		for floor := r.books.floor[Readings]; r.books.floor[Readings] == floor; {
+			r.bulk(0)
+			r.commit()
+		}
+		r.commit()
+	}
+	for range 6 {
+		evict()
+	}
+	if err := r.shelf.history.close(); err != nil { // every write to it fails from here on
+		t.Fatal(err)
+	}
+	for range 4 {
+		evict()
+	}
+	if n := len(segmentFiles(t, r.cfg.Dir)); n > 6 {
+		t.Errorf("%d segment files for 16 MiB", n)
+	}
+	var got, told ranges
+	c := r.Cursor(testUplink)
+	for range 2 {
+		for _, b := range drain(t, c) {
+			if b.Stream == Events {
+				got.add(b.Seq, b.Seq)
+			}
+			for _, e := range b.Events {
+				if e.Ref != nil && e.Ref.Stream == string(Events) {
+					told.add(e.Ref.From, e.Ref.To)
+				}
+			}
+			c.Acknowledge(b)
+		}
+		r.commit()
+	}
+	for seq := uint64(1); seq < r.books.next[Events]-1; seq++ {
+		if got.has(seq) == told.has(seq) {
+			t.Errorf("events %d: delivered %v, told lost %v", seq, got.has(seq), told.has(seq))
+		}
+	}
+	if len(told) == 0 {
+		t.Error("nothing was lost, so nothing is proven")
+	}
+}
+
 func TestAcknowledgedSegmentsGoWithTheirHistory(t *testing.T) {
 	r := newRig(t, func(c *Config) { c.MaxSize = 16 << 20; c.History = time.Hour })
 	r.tick = drivers.Millis(time.Now())

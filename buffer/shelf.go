@@ -133,6 +133,10 @@ func (s *shelf) start(seg *segment) {
 func (s *shelf) forget(number uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if number == historyNumber && s.history != nil {
+		_ = s.history.close()
+		s.history = nil
+	}
 	for i, seg := range s.sealed {
 		if seg.number == number {
 			_ = seg.close()
@@ -151,7 +155,7 @@ func (s *shelf) unlink(number uint64) error {
 	return syncDir(s.dir)
 }
 
-// quarantine sets a segment's file aside, out of the queue's way.
+// quarantine sets a segment's file aside, out of the queue's way; one that was set aside before under the same name goes.
 func (s *shelf) quarantine(number uint64) error {
 	s.forget(number)
 	from := segmentPath(s.dir, number)

@@ -51,11 +51,7 @@ func (q *Queue) oldestPending(u *uplinkState) int64 {
 	if seq >= q.books.next[Readings] {
 		return 0
 	}
-	entry, ok := q.books.holding(Readings, seq)
-	if !ok {
-		return 0
-	}
-	seg, err := q.shelf.get(entry.Number)
+	seg, err := q.shelf.get(q.books.holding(Readings, seq).Number)
 	if err != nil {
 		return 0
 	}
