@@ -45,8 +45,15 @@ func (q *Queue) unlinkBelowFloor() {
 // remove takes the oldest segment away, all but its events. Those outlive it: an event that says which blocks were evicted must not go
 // with the next blocks that are.
 func (q *Queue) remove(e segmentEntry) bool {
-	if err := q.keepEvents(e); err != nil {
-		q.renewHistory(e, err)
+	events, err := q.eventsOf(e)
+	if err != nil {
+		q.cfg.Log.Error("the events of a segment can not be read", "segment", segmentPath(q.shelf.dir, e.Number), "error", err)
+		q.mu.Lock()
+		q.giveUpEvents(e, "")
+		q.mu.Unlock()
+	}
+	if len(events) > 0 {
+		q.keepEvents(events)
 	}
 	if err := q.shelf.unlink(e.Number); err != nil {
 		q.cfg.Log.Error("remove segment", "segment", segmentPath(q.shelf.dir, e.Number), "error", err)
@@ -58,49 +65,55 @@ func (q *Queue) remove(e segmentEntry) bool {
 	return true
 }
 
-// keepEvents copies the event blocks of a segment, as they are, into the history.
-func (q *Queue) keepEvents(e segmentEntry) error {
+// eventsOf reads the event blocks of a segment as they are stored.
+func (q *Queue) eventsOf(e segmentEntry) (blocks []encodedBlock, err error) {
 	s, ok := e.Streams[Events]
 	if !ok {
-		return nil
+		return nil, nil
 	}
 	from, err := q.shelf.get(e.Number)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	var blocks []encodedBlock
 	for seq := s.First; seq <= s.Last; seq++ {
 		data, err := from.block(Events, seq)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if data != nil {
 			blocks = append(blocks, encodedBlock{stored: stored{Stream: Events, Seq: seq}, data: data})
 		}
 	}
+	return blocks, nil
+}
+
+// keepEvents copies event blocks into the history. A history that is full or can not be written begins anew with them: a queue that
+// could not let go of segments for the sake of old events would lose readings in the end. Of what is given up, the events that an
+// uplink still waited for are booked and told.
+func (q *Queue) keepEvents(blocks []encodedBlock) {
+	err := q.writeHistory(blocks)
+	if err == nil {
+		return
+	}
+	q.cfg.Log.Warn("the history of events begins anew", "cause", err)
+	if err := q.shelf.quarantine(historyNumber); err != nil {
+		q.cfg.Log.Error("set the history of events aside", "error", err)
+	}
+	lost := span{First: 1, Last: blocks[0].Seq - 1}
+	if q.writeHistory(blocks) != nil {
+		lost.Last = blocks[len(blocks)-1].Seq
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.giveUpEvents(segmentEntry{Streams: map[Stream]span{Events: lost}}, drivers.CauseDisk)
+}
+
+func (q *Queue) writeHistory(blocks []encodedBlock) error {
 	history, err := q.shelf.get(historyNumber)
 	if err != nil {
 		return err
 	}
 	return history.keep(blocks)
-}
-
-// renewHistory begins the history anew with the events of e, because it is full or can not be written. A queue that could not let go of
-// segments for the sake of old events would lose readings in the end. Of what is given up, the events that an uplink still waited for
-// are booked and told.
-func (q *Queue) renewHistory(e segmentEntry, why error) {
-	first := e.Streams[Events].First
-	q.cfg.Log.Warn("the history of events begins anew", "cause", why)
-	if err := q.shelf.quarantine(historyNumber); err != nil {
-		q.cfg.Log.Error("set the history of events aside", "error", err)
-	}
-	old := segmentEntry{Streams: map[Stream]span{Events: {First: 1, Last: first - 1}}}
-	if q.keepEvents(e) != nil {
-		old.Streams[Events] = span{First: 1, Last: e.Streams[Events].Last}
-	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.giveUpEvents(old, drivers.CauseDisk)
 }
 
 // below says that the floor has left all readings of a segment behind; its events do not hold it.
