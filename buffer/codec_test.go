@@ -201,10 +201,10 @@ func BenchmarkEncode(b *testing.B) {
 	block := &Block{Epoch: ulid.Make().String(), Stream: Readings, Seq: 7, Catalogue: cat.hash}
 	for i, tag := range cat.tags {
 		r := drivers.Reading{Tag: tag, Time: 1795406401020, Quality: drivers.Good, Value: drivers.Float64Value(float64(2200+i*7919%200) / 10)}
-		switch {
-		case tag.Type == drivers.TypeFloat32:
+		switch tag.Type {
+		case drivers.TypeFloat32:
 			r.Value = drivers.Float32Value(float32(i) * 1.2345678)
-		case tag.Type == drivers.TypeUint64:
+		case drivers.TypeUint64:
 			r.Value = drivers.UintValue(uint64(i * 1001))
 		}
 		block.Readings = append(block.Readings, r)

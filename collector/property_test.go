@@ -144,7 +144,7 @@ func TestBooksBalance(t *testing.T) {
 		store := &subscriber{
 			ledger: newLedger(t), groups: map[string]*chaos{}, view: map[*drivers.Tag]drivers.Reading{}, owed: map[*drivers.Tag]bool{},
 		}
-		store.ledger.forget = true
+		store.forget = true
 		var devices []Device
 		for i := range 3 {
 			dev := Device{ID: fmt.Sprintf("device-%d-", i)}

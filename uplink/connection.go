@@ -196,7 +196,7 @@ func (w *wire) lastWords(err error) error {
 	if _, ok := w.Conn.(*tls.Conn); !ok || err == nil || isTimeout(err) {
 		return err
 	}
-	if err := w.Conn.SetReadDeadline(time.Now().Add(time.Second)); err != nil {
+	if err := w.SetReadDeadline(time.Now().Add(time.Second)); err != nil {
 		return err
 	}
 	if _, alert := w.Conn.Read(make([]byte, 1)); isAlert(alert) {
