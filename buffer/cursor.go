@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/millgate/millgate/drivers"
 )
@@ -15,8 +16,9 @@ type Cursor struct {
 	q      *Queue
 	uplink string
 
-	mu    sync.Mutex // one Next at a time; guards codec
-	codec *codec
+	mu      sync.Mutex // one Next at a time; guards codec and waiting
+	codec   *codec
+	waiting bool // the last try met a trouble of the system
 
 	handed map[Stream]uint64 // the last seq handed out; guarded by q.mu
 	spare  []drivers.Reading // of an acknowledged block, for one to come; guarded by q.mu
@@ -67,11 +69,34 @@ func (c *Cursor) Next(ctx context.Context) (*Block, error) {
 			c.q.mu.Lock()
 			c.handed[stream] = seq
 			c.q.mu.Unlock()
+			c.waiting = false
 			return block, nil
 		}
-		if err := c.pass(entry, stream, seq, err); err != nil {
+		if passing(err) {
+			err = c.wait(ctx, err)
+		} else {
+			err = c.pass(entry, stream, seq, err)
+		}
+		if err != nil {
 			return nil, err
 		}
+	}
+}
+
+// retryInterval is between two tries to open a segment that the system would not open.
+const retryInterval = time.Second
+
+// wait lets a trouble of the system pass, which says nothing about what is stored. It is logged when it begins.
+func (c *Cursor) wait(ctx context.Context, trouble error) error {
+	if !c.waiting {
+		c.q.cfg.Log.Error("a segment can not be opened now; it is tried again each second", "uplink", c.uplink, "error", trouble)
+	}
+	c.waiting = true
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(retryInterval):
+		return nil
 	}
 }
 
@@ -124,6 +149,8 @@ func (c *Cursor) pass(entry segmentEntry, stream Stream, seq uint64, cause error
 		return nil // evicted meanwhile, and told
 	case errors.Is(cause, errClosed):
 		return nil // another reader needed the place on the shelf
+	case q.books.holding(stream, seq).Number != entry.Number:
+		return nil // moved to the history since it was found
 	}
 	q.cfg.Log.Error("a stored block can not be read", "stream", stream, "seq", seq, "segment", segmentPath(q.shelf.dir, entry.Number), "error", cause)
 	if errors.Is(cause, errNoSegment) && entry.Number != historyNumber {

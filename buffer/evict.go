@@ -55,13 +55,16 @@ func (q *Queue) remove(e segmentEntry) bool {
 	if len(events) > 0 {
 		q.keepEvents(events)
 	}
+	q.mu.Lock()
+	q.books.sealed = q.books.sealed[1:] // first: who looks for an event from here on finds it in the history
+	q.mu.Unlock()
 	if err := q.shelf.unlink(e.Number); err != nil {
 		q.cfg.Log.Error("remove segment", "segment", segmentPath(q.shelf.dir, e.Number), "error", err)
+		q.mu.Lock()
+		q.books.sealed = append([]segmentEntry{e}, q.books.sealed...)
+		q.mu.Unlock()
 		return false
 	}
-	q.mu.Lock()
-	q.books.sealed = q.books.sealed[1:]
-	q.mu.Unlock()
 	return true
 }
 

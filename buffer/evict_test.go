@@ -1,11 +1,16 @@
 package buffer
 
 import (
+	"errors"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
+
+	berrors "go.etcd.io/bbolt/errors"
 
 	"github.com/millgate/millgate/drivers"
 )
@@ -85,6 +90,70 @@ func TestFullQueueEvictsTheOldestAndSaysSo(t *testing.T) {
 	}
 	r.reopen()
 	r.checkLossIsTold(r.Cursor(testUplink))
+}
+
+// TestEventsThatMoveAreNotLost: a cursor has found where an event is, and before it reads the event moves to the history.
+func TestEventsThatMoveAreNotLost(t *testing.T) {
+	r := newRig(t, func(c *Config) { c.MaxSize = 16 << 20 })
+	event := drivers.Event{Kind: drivers.EventDeviceDown, Text: drivers.EventText{EN: "x"}}
+	if _, err := r.Append(nil, []drivers.Event{event}, nil); err != nil {
+		t.Fatal(err)
+	}
+	r.fillSegments(2)
+	c := r.Cursor(testUplink)
+	stream, entry, seq, _, err := c.find()
+	if err != nil || stream != Events || entry.Number != 1 {
+		t.Fatalf("%s %d in segment %d, %v", stream, seq, entry.Number, err)
+	}
+	for r.books.floor[Readings] == 1 || len(r.books.sealed) > 0 && r.books.sealed[0].Number == 1 {
+		r.bulk(0)
+		r.commit()
+	}
+	c.codec = r.writer.codec // as Next would have made one
+	if _, err = c.read(entry, stream, seq); !errors.Is(err, errNoSegment) {
+		t.Fatalf("the segment is still there: %v", err)
+	}
+	if err := c.pass(entry, stream, seq, err); err != nil {
+		t.Fatal(err)
+	}
+	c.codec = nil
+	if got := drain(t, c); got[0].Stream != Events || got[0].Seq != seq || got[0].Events[0].Kind != event.Kind {
+		t.Fatalf("got %+v", got[0])
+	}
+}
+
+// TestTroubleOfTheSystemIsNoDamage: a segment that may not be opened is neither quarantined nor given up.
+func TestTroubleOfTheSystemIsNoDamage(t *testing.T) {
+	for _, err := range []error{syscall.EMFILE, &os.PathError{Op: "open", Path: "q", Err: syscall.EACCES}, berrors.ErrTimeout} {
+		if !passing(fmt.Errorf("%w: %w", errNoSegment, err)) {
+			t.Errorf("%v counts as damage", err)
+		}
+	}
+	for _, err := range []error{errDamaged, berrors.ErrChecksum, &os.PathError{Op: "open", Path: "q", Err: syscall.ENOENT}} {
+		if passing(err) {
+			t.Errorf("%v does not count as damage", err)
+		}
+	}
+	r := newRig(t, nil)
+	r.append(0, 5)
+	r.commit()
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	held, err := openSegment(r.cfg.Dir, 1, 4<<20) // another process has the file for longer than Open waits
+	if err != nil {
+		t.Fatal(err)
+	}
+	if q, err := Open(r.cfg, r.desc); !errors.Is(err, berrors.ErrTimeout) {
+		t.Fatalf("opened as %v, %v", q, err)
+	}
+	if err := held.close(); err != nil {
+		t.Fatal(err)
+	}
+	r.open()
+	if got := drain(t, r.Cursor(testUplink)); len(got) != 1 || len(got[0].Readings) != 5 {
+		t.Fatalf("after the trouble: %+v", got)
+	}
 }
 
 // TestUnwritableHistoryHoldsNothingUp: the queue still evicts, and tells of the events that it lost with it.

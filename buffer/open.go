@@ -81,6 +81,8 @@ func (q *Queue) loadBooks(numbers []uint64) (damaged bool, err error) {
 	for _, number := range slices.Backward(numbers) {
 		seg, b, err := q.loadSegment(number)
 		switch {
+		case err != nil && passing(err):
+			return damaged, err // to be tried again, by whoever starts the gateway
 		case err != nil:
 			q.cfg.Log.Error("a segment of the queue is damaged; it is moved to the quarantine folder", "segment", segmentPath(q.shelf.dir, number), "error", err)
 			if err := q.shelf.quarantine(number); err != nil {

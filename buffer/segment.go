@@ -5,15 +5,18 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
 	"runtime/debug"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
 )
 
 // A segment is one bbolt file. Everything stands at its root, so that a commit rewrites as few pages as bbolt can: meta, freelist, one
@@ -311,6 +314,13 @@ func guard(f func() error) (err error) {
 		}
 	}()
 	return f()
+}
+
+// passing says that an error is about the system, which had no descriptor, memory or right to spare, or about another process that
+// holds the file: nothing that is stored is damaged by that. A file that is not there is another matter.
+func passing(err error) bool {
+	var errno syscall.Errno
+	return errors.Is(err, berrors.ErrTimeout) || errors.As(err, &errno) && !errors.Is(err, fs.ErrNotExist)
 }
 
 // syncDir makes a created, renamed or removed name durable. Where folders can not be synced (Windows), the name is durable with the file.
