@@ -23,6 +23,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/millgate/millgate/collector/kpi"
 	"github.com/millgate/millgate/drivers"
 )
 
@@ -56,6 +57,30 @@ type TagRule struct {
 	OnChange   bool          // store only what differs by more than Deadband, or after MaxSilence
 	Deadband   float64       // in the tag's unit; 0: any change; without meaning for bool, text and states
 	MaxSilence time.Duration // 0: only the quarter-hour marks
+
+	States  []StateText      // what the codes of a state mean; empty: nobody said
+	Alarms  []Alarm          // the bits of the value that tell of a trouble
+	Counter *kpi.CounterRule // how a counter counts; nil: it is none
+	Expect  *Expectation     // the value that the tag should have; nil: any
+}
+
+// StateText is the meaning of one code of a state.
+type StateText struct {
+	Code int64
+	Text drivers.EventText
+}
+
+// Alarm is a bit of a tag's value, the lowest being 0, that is set while something is wrong.
+type Alarm struct {
+	Bit      uint8
+	Severity drivers.Severity
+	Text     drivers.EventText
+}
+
+// Expectation is a parameter of the site of which the device holds a value of its own in this tag.
+type Expectation struct {
+	Param string
+	Value float64 // what the site says
 }
 
 // Config is what a Collector needs.

@@ -33,8 +33,7 @@ type deviceSpec struct {
 	node, unitNode, mapNode ast.Node
 	id, name                string
 	mapRef                  string
-	address                 string
-	endpoint                string
+	link                    modbus.LinkConfig
 	unit                    int
 	timeout, interval       time.Duration
 	maxRegisters, maxGap    int
@@ -65,13 +64,17 @@ func (s *site) readDevice(n ast.Node) {
 func (s *site) readModbus(n ast.Node, d *deviceSpec) {
 	s.object(n, "modbus",
 		must("endpoint", func(n ast.Node) {
-			s.text(&d.endpoint)(n)
-			address, err := modbus.Address(d.endpoint)
+			text := ""
+			s.text(&text)(n)
+			e, err := modbus.ParseEndpoint(text)
+			if err == nil && e.Transport != modbus.TCP || e.Framing != modbus.MBAP {
+				err = fmt.Errorf("endpoint %q: write it as tcp://host:port", text)
+			}
 			if err != nil {
 				s.at(n, "%v", err)
 				return
 			}
-			d.address = canonical(address)
+			d.link.Endpoint = e
 		}),
 		may("unit", func(n ast.Node) { d.unitNode = n; s.integer(&d.unit, 0, maxUnit, "unit")(n) }),
 		may("timeout", s.duration(&d.timeout, time.Millisecond, time.Minute, "timeout")),
@@ -106,8 +109,8 @@ func (s *site) resolveDevices() {
 			s.at(d.node, "device %q stands here a second time; the first is in line %d", d.id, line)
 		}
 		ids[d.id] = d.node.GetToken().Position.Line
-		place := fmt.Sprintf("%s unit %d", d.address, d.unit)
-		if other, taken := places[place]; taken && d.address != "" {
+		place := fmt.Sprintf("%s unit %d", d.link.Place(), d.unit)
+		if other, taken := places[place]; taken && d.link.Endpoint.Address != "" {
 			s.at(d.node, "device %q is at %s, where device %q is already: give them different units, or make them one device", d.id, place, other)
 		}
 		places[place] = d.id
@@ -246,7 +249,7 @@ func (s *site) addPoint(out *Device, d *deviceSpec, p *pointSpec) {
 			gap = -1
 		}
 		out.Groups = append(out.Groups, Group{Interval: interval, Modbus: modbus.Config{
-			Device: d.id, Endpoint: d.endpoint, Unit: uint8(d.unit), Timeout: timeout, MaxRegisters: d.maxRegisters, MaxGap: gap,
+			Device: d.id, Link: d.link, Unit: uint8(d.unit), Timeout: timeout, MaxRegisters: d.maxRegisters, MaxGap: gap,
 		}})
 	}
 	g := &out.Groups[i]

@@ -3,7 +3,6 @@ package configs
 import (
 	"fmt"
 	"math"
-	"net"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -265,13 +264,4 @@ func envSecret(name string) (string, error) {
 		return "", fmt.Errorf("password_env: the environment variable %s is not set", name)
 	}
 	return text, nil
-}
-
-// canonical makes endpoints comparable: one physical endpoint, one text.
-func canonical(address string) string {
-	host, port, err := net.SplitHostPort(address)
-	if err != nil {
-		return address
-	}
-	return net.JoinHostPort(strings.ToLower(host), port)
 }

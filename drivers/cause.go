@@ -16,6 +16,8 @@ const (
 	CauseNotANumber   Cause = "not_a_number"
 	CauseInvalidText  Cause = "invalid_text"
 	CauseInvalidBCD   Cause = "invalid_bcd"
+	CauseNotAvailable Cause = "not_available"
+	CauseLinkBusy     Cause = "link_busy"
 	CauseInternal     Cause = "internal"
 	causeModbusPrefix       = "modbus_exception_"
 )
@@ -37,7 +39,11 @@ const (
 
 // Causes of uncertain readings.
 const (
-	CauseSourceTime Cause = "source_time"
+	CauseSourceTime      Cause = "source_time"
+	CauseCounterRollover Cause = "counter_rollover"
+	CauseCounterReset    Cause = "counter_reset"
+	CauseCounterSwap     Cause = "counter_swap"
+	CauseCounterSpike    Cause = "counter_spike"
 )
 
 // ModbusException is the cause for exception code n of the MODBUS Application Protocol Specification V1.1b3, 7.
@@ -61,6 +67,8 @@ var causes = []CauseText{
 	{CauseNotANumber, "the register holds no number (NaN or infinity)", "寄存器中不是数值（NaN 或无穷大）"},
 	{CauseInvalidText, "the registers hold no valid text", "寄存器中不是有效文本"},
 	{CauseInvalidBCD, "the register holds a digit above 9 where BCD is expected", "寄存器内容不是有效的 BCD 码"},
+	{CauseNotAvailable, "the device marks the value as not available", "设备标示该数值不可用"},
+	{CauseLinkBusy, "not read in time: the line was busy with other devices", "未能及时读取：线路正忙于其他设备"},
 	{CauseInternal, "a defect of the gateway; please report it", "网关内部缺陷，请反馈"},
 	{ModbusException(1), "the device does not know the function", "设备不支持该功能码"},
 	{ModbusException(2), "the device has no such address", "设备没有该寄存器地址"},
@@ -79,4 +87,8 @@ var causes = []CauseText{
 	{CauseSize, "dropped from the queue: the queue was full", "从队列中删除：队列已满"},
 	{CauseDisk, "dropped from the queue: the disk was full or damaged", "从队列中删除：磁盘已满或损坏"},
 	{CauseSourceTime, "the device's time stamp is not believable", "设备时间戳不可信"},
+	{CauseCounterRollover, "the counter passed its end and began again", "计数器计满回零"},
+	{CauseCounterReset, "the counter was set back", "计数器被清零"},
+	{CauseCounterSwap, "the counter goes on from another reading, as after a change of meters", "计数器从另一读数继续，可能更换了表计"},
+	{CauseCounterSpike, "the counter jumped further than it can have counted", "计数器跳变超出合理范围"},
 }

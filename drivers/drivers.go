@@ -106,6 +106,12 @@ type Committer interface {
 	Committed(reads uint64)
 }
 
+// Reporter is what a Driver also implements if it has more to tell than readings.
+type Reporter interface {
+	// Events appends to dst what happened since the last call. The poll loop calls it after each Read, never concurrently with one.
+	Events(dst []Event) []Event
+}
+
 // Error is a failure with the Cause under which it is counted and published.
 type Error struct {
 	Cause Cause

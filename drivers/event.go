@@ -26,6 +26,13 @@ const (
 	EventQuarantined  EventKind = "quarantined"
 	EventBackPressure EventKind = "back_pressure"
 	EventLedger       EventKind = "ledger"
+
+	EventAddressRefused EventKind = "address_refused" // a device refuses a register that its map names
+	EventAddressBack    EventKind = "address_back"    // and does so no longer
+	EventParamMismatch  EventKind = "param_mismatch"  // the device holds another value of a parameter than the site
+	EventAlarm          EventKind = "alarm"           // a bit that tells of a trouble was set or cleared
+	EventUnknownState   EventKind = "unknown_state"   // a state has a code that its map does not list
+	EventCounter        EventKind = "counter"         // a counter did not simply go on; the cause says how
 )
 
 // Event is something that happened in or to the gateway. Its JSON form is what subscribers receive.

@@ -68,7 +68,7 @@ func summarize(site *configs.Site) summary {
 	for _, d := range site.Devices {
 		sum := deviceSummary{ID: d.ID, Map: d.Map}
 		for _, g := range d.Groups {
-			sum.Endpoint, sum.Unit = g.Modbus.Endpoint, g.Modbus.Unit
+			sum.Endpoint, sum.Unit = g.Modbus.Link.Endpoint.String(), g.Modbus.Unit
 			sum.Tags += len(g.Modbus.Points)
 			sum.Requests += len(modbus.Plan(g.Modbus.Points, g.Modbus.MaxRegisters, g.Modbus.MaxGap))
 			sum.Rate += float64(len(g.Modbus.Points)) / g.Interval.Seconds()

@@ -30,8 +30,9 @@ var rooms = map[string]room{
 		inside:  []string{"drivers"},
 		outside: []string{"github.com/goburrow/modbus"}, // the codec of frames; nobody else speaks Modbus
 	},
-	"drivers/modbus/modbussim": {inside: []string{"drivers/modbus"}}, // the other side of the same tables
-	"collector":                {inside: []string{"drivers"}},        // knows devices as drivers only, and the queue as its Store
+	"drivers/modbus/modbussim": {inside: []string{"drivers/modbus"}},           // the other side of the same tables
+	"collector/kpi":            {},                                             // pure
+	"collector":                {inside: []string{"collector/kpi", "drivers"}}, // knows devices as drivers only, and the queue as its Store
 	"buffer": {
 		inside: []string{"drivers"}, // stores readings, events and accounts; knows no protocol and no broker
 		outside: []string{

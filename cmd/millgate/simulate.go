@@ -63,7 +63,7 @@ and uplinks too, stays as it is. It runs until Ctrl-C.`,
 
 // simulator serves the devices of a site, one server per endpoint.
 type simulator struct {
-	servers map[string]*modbussim.Server // by address as modbus.Address gives it
+	servers map[string]*modbussim.Server // by the place of the link
 	order   []*modbussim.Server
 	devices []simulated
 }
@@ -87,11 +87,10 @@ func newSimulator(site *configs.Site, listen string, basePort uint16) (*simulato
 	s := &simulator{servers: map[string]*modbussim.Server{}}
 	for _, d := range site.Devices {
 		for _, g := range d.Groups {
-			address, err := modbus.Address(g.Modbus.Endpoint)
-			if err == nil && s.servers[address] == nil {
-				err = s.listen(address, listen, basePort)
+			if s.servers[g.Modbus.Link.Place()] != nil {
+				continue
 			}
-			if err != nil {
+			if err := s.listen(g.Modbus.Link.Place(), listen, basePort); err != nil {
 				return nil, errors.Join(fmt.Errorf("device %s: %w", d.ID, err), s.close())
 			}
 		}
@@ -99,7 +98,7 @@ func newSimulator(site *configs.Site, listen string, basePort uint16) (*simulato
 	return s, s.attach(site)
 }
 
-func (s *simulator) listen(address, host string, basePort uint16) error {
+func (s *simulator) listen(place, host string, basePort uint16) error {
 	port := 0
 	if basePort > 0 {
 		port = int(basePort) + len(s.order)
@@ -108,7 +107,7 @@ func (s *simulator) listen(address, host string, basePort uint16) error {
 	if err != nil {
 		return fmt.Errorf("serve: %w (choose another --base-port)", err)
 	}
-	s.servers[address] = server
+	s.servers[place] = server
 	s.order = append(s.order, server)
 	return nil
 }
@@ -118,11 +117,7 @@ func (s *simulator) attach(site *configs.Site) error {
 	for _, d := range site.Devices {
 		device := simulated{id: d.ID, load: loadOf(d.ID)}
 		for _, g := range d.Groups {
-			address, err := modbus.Address(g.Modbus.Endpoint)
-			if err != nil {
-				return fmt.Errorf("device %s: %w", d.ID, err)
-			}
-			device.server, device.unit = s.servers[address], g.Modbus.Unit
+			device.server, device.unit = s.servers[g.Modbus.Link.Place()], g.Modbus.Unit
 			unit := device.server.Unit(device.unit)
 			for _, r := range modbus.Plan(g.Modbus.Points, g.Modbus.MaxRegisters, g.Modbus.MaxGap) {
 				unit.SetRegisters(r.Table, r.Address, make([]uint16, r.Quantity)) // also what is read between two points
@@ -211,11 +206,15 @@ func (s *simulator) writeSite(from, to string) error {
 	}
 	out := endpointForm.ReplaceAllStringFunc(string(text), func(found string) string {
 		m := endpointForm.FindStringSubmatch(found)
-		address, err := modbus.Address(strings.Trim(m[2], `"'`))
-		if err != nil || s.servers[address] == nil {
+		endpoint, err := modbus.ParseEndpoint(strings.Trim(m[2], `"'`))
+		if err != nil {
 			return found
 		}
-		return m[1] + strconv.Quote("tcp://"+s.servers[address].Addr())
+		server := s.servers[modbus.LinkConfig{Endpoint: endpoint}.Place()]
+		if server == nil {
+			return found
+		}
+		return m[1] + strconv.Quote("tcp://"+server.Addr())
 	})
 	if err := os.WriteFile(to, []byte(out), 0o600); err != nil {
 		return err
@@ -230,7 +229,7 @@ func (s *simulator) writeSite(from, to string) error {
 	}
 	for _, d := range copied.Devices {
 		for _, g := range d.Groups {
-			if address, err := modbus.Address(g.Modbus.Endpoint); err != nil || !serving[address] {
+			if !serving[g.Modbus.Link.Endpoint.Address] {
 				return fmt.Errorf("the endpoint of device %s could not be found in %s; write it as endpoint: \"tcp://host:port\"", d.ID, from)
 			}
 		}

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"time"
 
-	goburrow "github.com/goburrow/modbus"
-
 	"github.com/millgate/millgate/drivers"
 )
 
@@ -20,7 +18,6 @@ type Driver struct {
 	links     *Links
 	seat      *seat // nil after Close
 	points    []Point
-	packager  goburrow.Packager // of the unit; never changed, so that it may be shared
 	timeout   time.Duration
 	requests  []planned
 	of        []int     // per point: its request
@@ -35,29 +32,21 @@ type limits struct{ registers, gap int }
 // planned is a request with its frame, made once, and its outcome in the Read under way.
 type planned struct {
 	Request
-	adu   []byte
-	data  [2 * MaxRegisters]byte // what came, without the byte count
-	at    int64                  // when it came, ms since 1970 UTC
+	call  call
 	took  time.Duration
 	cause drivers.Cause // why nothing came; empty if it did
 }
 
 // Driver makes the driver of one poll group; it connects at the first Read.
 func (l *Links) Driver(cfg Config) (*Driver, error) {
-	address, err := Address(cfg.Endpoint)
-	if err != nil {
-		return nil, fmt.Errorf("device %s: %w", cfg.Device, err)
-	}
 	if err := cfg.check(); err != nil {
 		return nil, fmt.Errorf("device %s: %w", cfg.Device, err)
 	}
 	if cfg.Timeout <= 0 {
 		cfg.Timeout = defaultTimeout
 	}
-	handler := goburrow.NewTCPClientHandler("") // never connected: only its frames are used
-	handler.SlaveId = cfg.Unit
 	d := &Driver{
-		device: cfg.Device, links: l, seat: l.join(address, cfg.Unit), packager: handler, timeout: cfg.Timeout,
+		device: cfg.Device, links: l, seat: l.join(cfg.Link.Endpoint.Address, cfg.Unit), timeout: cfg.Timeout,
 		points: cfg.Points, limits: limits{cfg.MaxRegisters, cfg.MaxGap},
 	}
 	d.replan()
@@ -67,23 +56,10 @@ func (l *Links) Driver(cfg Config) (*Driver, error) {
 	return d, nil
 }
 
-func (d *Driver) newPlanned(r Request) planned {
-	adu, _ := d.packager.Encode(r.pdu()) // has no way to fail
-	return planned{Request: r, adu: adu}
-}
+func newPlanned(r Request) planned { return planned{Request: r, call: newCall(r)} }
 
-func (r Request) pdu() *goburrow.ProtocolDataUnit {
-	data := binary.BigEndian.AppendUint16(nil, r.Address)
-	return &goburrow.ProtocolDataUnit{FunctionCode: tables[r.Table].function, Data: binary.BigEndian.AppendUint16(data, r.Quantity)}
-}
-
-// bytes is how many bytes of data answer r.
-func (r Request) bytes() int {
-	if r.Table.Bits() {
-		return (int(r.Quantity) + 7) / 8
-	}
-	return 2 * int(r.Quantity)
-}
+// at is when the answer came, ms since 1970 UTC.
+func (p *planned) at() int64 { return drivers.Millis(p.call.at) }
 
 // Read is drivers.Driver's. A reading's time is when the answer came that brought it.
 func (d *Driver) Read(ctx context.Context, dst []drivers.Reading) ([]drivers.Reading, error) {
@@ -110,9 +86,8 @@ func (d *Driver) poll(ctx context.Context) error {
 			r.cause = causeOf(failure)
 			continue
 		}
-		began := time.Now()
 		exception, err := d.request(ctx, r)
-		r.took, r.cause = time.Since(began), exception
+		r.cause = exception
 		switch {
 		case err == nil:
 			silences, answered, failure = 0, true, nil
@@ -156,42 +131,12 @@ func causeOf(err error) drivers.Cause {
 
 // request sends one planned request and keeps its data. A refusal is not an error but its cause.
 func (d *Driver) request(ctx context.Context, r *planned) (exception drivers.Cause, err error) {
-	err = d.seat.link.exchange(ctx, d.seat, r.adu, d.timeout, func(answer []byte) error {
-		var pdu []byte
-		if pdu, exception, err = d.unpack(r.adu, answer); err != nil || exception != "" {
-			return err
-		}
-		if n := r.bytes(); len(pdu) != 1+n || int(pdu[0]) != n {
-			return garbled("%d bytes of data instead of %d", len(pdu)-1, n)
-		}
-		copy(r.data[:], pdu[1:])
-		r.at = drivers.Millis(time.Now())
-		return nil
-	})
-	return exception, err
-}
-
-// unpack checks that answer answers adu and takes the data out of it.
-func (d *Driver) unpack(adu, answer []byte) (data []byte, exception drivers.Cause, err error) {
-	if err := d.packager.Verify(adu, answer); err != nil {
-		return nil, "", garbled("%w", err)
+	d.seat.exchange(ctx, d.timeout, &r.call)
+	r.took = r.call.at.Sub(r.call.began)
+	if r.call.exception != 0 {
+		return drivers.CauseOf(r.call.err), nil
 	}
-	pdu, err := d.packager.Decode(answer)
-	if err != nil {
-		return nil, "", garbled("%w", err)
-	}
-	switch asked := adu[headerSize+1]; {
-	case pdu.FunctionCode == asked:
-		return pdu.Data, "", nil
-	case pdu.FunctionCode == asked|0x80 && len(pdu.Data) == 1:
-		return nil, drivers.ModbusException(pdu.Data[0]), nil
-	default:
-		return nil, "", garbled("an answer to function %d where %d was asked", pdu.FunctionCode, asked)
-	}
-}
-
-func garbled(format string, args ...any) error {
-	return &drivers.Error{Cause: drivers.CauseGarbled, Err: fmt.Errorf("bad answer: "+format, args...)}
+	return "", r.call.err
 }
 
 // reading makes point i's reading of what poll brought; at stands in where nothing came.
@@ -202,18 +147,18 @@ func (d *Driver) reading(i int, at int64) drivers.Reading {
 	}
 	value, cause := d.value(i)
 	if cause != "" {
-		return drivers.BadReading(c.point.Tag, cause, r.at)
+		return drivers.BadReading(c.point.Tag, cause, r.at())
 	}
-	return drivers.Reading{Tag: c.point.Tag, Value: value, Quality: drivers.Good, Time: r.at}
+	return drivers.Reading{Tag: c.point.Tag, Value: value, Quality: drivers.Good, Time: r.at()}
 }
 
 func (d *Driver) value(i int) (drivers.Value, drivers.Cause) {
 	c, r := &d.codecs[i], &d.requests[d.of[i]]
 	offset := int(c.point.Address - r.Address)
 	if c.point.Table.Bits() {
-		return drivers.BoolValue(r.data[offset/8]>>(offset%8)&1 == 1), ""
+		return drivers.BoolValue(r.call.data()[offset/8]>>(offset%8)&1 == 1), ""
 	}
-	return c.decode(r.data[2*offset : 2*(offset+c.width)])
+	return c.decode(r.call.data()[2*offset : 2*(offset+c.width)])
 }
 
 // Probe is Read with what was on the wire: the registers of each point, for people.
@@ -231,11 +176,11 @@ func (d *Driver) Probe(ctx context.Context) ([]Probed, error) {
 		}
 		offset := int(c.point.Address - r.Address)
 		if c.point.Table.Bits() {
-			probed[i].Raw = []uint16{uint16(r.data[offset/8] >> (offset % 8) & 1)}
+			probed[i].Raw = []uint16{uint16(r.call.data()[offset/8] >> (offset % 8) & 1)}
 			continue
 		}
 		for w := range c.width {
-			probed[i].Raw = append(probed[i].Raw, binary.BigEndian.Uint16(r.data[2*(offset+w):]))
+			probed[i].Raw = append(probed[i].Raw, binary.BigEndian.Uint16(r.call.data()[2*(offset+w):]))
 		}
 	}
 	return probed, nil

@@ -18,6 +18,11 @@ import (
 	"github.com/millgate/millgate/drivers/modbus/modbussim"
 )
 
+// at is the link to a Modbus TCP server.
+func at(address string) modbus.LinkConfig {
+	return modbus.LinkConfig{Endpoint: modbus.Endpoint{Address: address}}
+}
+
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // site is a simulated server and the links of one gateway.
@@ -48,7 +53,7 @@ func value(unit uint8, address int) uint16 { return uint16(int(unit)<<12 | addre
 func (s *site) driver(t testing.TB, unit uint8, n, most int, timeout time.Duration) *modbus.Driver {
 	t.Helper()
 	u := s.Unit(unit)
-	cfg := modbus.Config{Device: fmt.Sprint("device-", unit), Endpoint: "tcp://" + s.Addr(), Unit: unit, Timeout: timeout, MaxRegisters: most}
+	cfg := modbus.Config{Device: fmt.Sprint("device-", unit), Link: at(s.Addr()), Unit: unit, Timeout: timeout, MaxRegisters: most}
 	for i := range n {
 		u.SetRegisters(modbus.HoldingRegister, uint16(i), []uint16{value(unit, i)})
 		cfg.Points = append(cfg.Points, modbus.Point{
@@ -238,7 +243,7 @@ func TestSilentServer(t *testing.T) {
 		}
 	}()
 	links := modbus.NewLinks()
-	d, err := links.Driver(modbus.Config{Device: "d", Endpoint: "tcp://" + listener.Addr().String(), Unit: 1, Timeout: 20 * time.Millisecond,
+	d, err := links.Driver(modbus.Config{Device: "d", Link: at(listener.Addr().String()), Unit: 1, Timeout: 20 * time.Millisecond,
 		Points: []modbus.Point{{Tag: &drivers.Tag{Type: drivers.TypeUint64}, Table: modbus.HoldingRegister, Type: modbus.DataType{Name: "uint16"}}}})
 	if err != nil {
 		t.Fatal(err)
@@ -295,11 +300,10 @@ func TestProbeShowsTheWire(t *testing.T) {
 
 func TestBadConfigs(t *testing.T) {
 	for name, cfg := range map[string]modbus.Config{
-		"endpoint":   {Endpoint: "rtu:///dev/ttyS0"},
-		"unit":       {Endpoint: "tcp://h", Unit: 248},
-		"quantity":   {Endpoint: "tcp://h", MaxRegisters: 126},
-		"beyond end": {Endpoint: "tcp://h", Points: []modbus.Point{{Tag: &drivers.Tag{Type: drivers.TypeUint64}, Table: modbus.HoldingRegister, Address: 65535, Type: modbus.DataType{Name: "uint32"}}}},
-		"tag type":   {Endpoint: "tcp://h", Points: []modbus.Point{{Tag: &drivers.Tag{Type: drivers.TypeText}, Table: modbus.HoldingRegister, Type: modbus.DataType{Name: "uint16"}}}},
+		"unit":       {Link: at("h:502"), Unit: 248},
+		"quantity":   {Link: at("h:502"), MaxRegisters: 126},
+		"beyond end": {Link: at("h:502"), Points: []modbus.Point{{Tag: &drivers.Tag{Type: drivers.TypeUint64}, Table: modbus.HoldingRegister, Address: 65535, Type: modbus.DataType{Name: "uint32"}}}},
+		"tag type":   {Link: at("h:502"), Points: []modbus.Point{{Tag: &drivers.Tag{Type: drivers.TypeText}, Table: modbus.HoldingRegister, Type: modbus.DataType{Name: "uint16"}}}},
 	} {
 		if _, err := modbus.NewLinks().Driver(cfg); err == nil {
 			t.Errorf("%s: accepted", name)

@@ -1,14 +1,8 @@
 package modbus
 
 import (
-	"cmp"
 	"context"
-	"errors"
 	"strings"
-
-	goburrow "github.com/goburrow/modbus"
-
-	"github.com/millgate/millgate/drivers"
 )
 
 const (
@@ -26,24 +20,11 @@ type Identification struct {
 
 // Identification asks the device for its basic identification. Many devices do not know the function: that is an error too.
 func (d *Driver) Identification(ctx context.Context) (id Identification, err error) {
-	adu, err := d.packager.Encode(&goburrow.ProtocolDataUnit{FunctionCode: functionEncapsulated, Data: []byte{meiIdentification, basicIdentification, 0}})
-	if err != nil {
-		return id, err
+	c := call{request: []byte{functionEncapsulated, meiIdentification, basicIdentification, 0}}
+	if d.seat.exchange(ctx, d.timeout, &c); c.err != nil {
+		return id, c.err
 	}
-	var refused error
-	err = d.seat.link.exchange(ctx, d.seat, adu, d.timeout, func(answer []byte) error {
-		data, exception, err := d.unpack(adu, answer)
-		if err != nil {
-			return err
-		}
-		if exception != "" {
-			refused = &drivers.Error{Cause: exception, Err: errors.New("the device does not tell its identification")}
-			return nil // an answer all the same
-		}
-		id, err = parseIdentification(data)
-		return err
-	})
-	return id, cmp.Or(err, refused)
+	return parseIdentification(c.answer)
 }
 
 // parseIdentification reads MEI type, code, conformity, more follows, next id, number of objects, and objects of id, length and text.

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"time"
 
+	goburrow "github.com/goburrow/modbus"
+
 	"github.com/millgate/millgate/drivers"
 )
 
@@ -43,7 +45,9 @@ func (l *Links) join(address string, id uint8) *seat {
 		k.members.Add(1)
 	}
 	u.seats++
-	return &seat{link: k, unit: u}
+	handler := goburrow.NewTCPClientHandler("") // never connected: only its frames are used
+	handler.SlaveId = id
+	return &seat{link: k, unit: u, packager: handler}
 }
 
 // leave gives a seat back; the last one closes the link.
@@ -99,11 +103,24 @@ type unit struct {
 type seat struct {
 	link               *link
 	unit               *unit
-	toldLink, toldUnit uint64 // see backOff.refuse
+	packager           goburrow.Packager // of the unit; never changed, so that it may be shared
+	toldLink, toldUnit uint64            // see backOff.refuse
 }
 
-// exchange sends adu, in which it puts a transaction id of its own, and returns the answer with that id restored. The answer is
-// valid until the link's next exchange. Errors are *drivers.Error, or ctx's if it is cancelled.
+// exchange sends the calls in turn and fills in what became of each. It returns when all have ended: by their answers, or by ctx's
+// deadline at the latest. After an error that is no refusal the calls behind it are still tried, unless ctx has ended.
+func (s *seat) exchange(ctx context.Context, timeout time.Duration, calls ...*call) {
+	for _, c := range calls {
+		c.began, c.exception, c.answer = time.Now(), 0, c.answer[:0]
+		adu, _ := s.packager.Encode(&goburrow.ProtocolDataUnit{FunctionCode: c.request[0], Data: c.request[1:]}) // has no way to fail
+		c.err = s.link.exchange(ctx, s, adu, timeout, func(answer []byte) error { return c.take(s.packager, adu, answer) })
+		c.at = time.Now()
+		if c.err == nil && c.exception != 0 {
+			c.err = refusal(c.exception)
+		}
+	}
+}
+
 func (k *link) exchange(ctx context.Context, s *seat, adu []byte, timeout time.Duration, use func(answer []byte) error) error {
 	select {
 	case k.turn <- struct{}{}:

@@ -15,10 +15,6 @@ package modbus
 
 import (
 	"fmt"
-	"net"
-	"net/url"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/millgate/millgate/drivers"
@@ -27,7 +23,7 @@ import (
 // Config is one poll group of one device.
 type Config struct {
 	Device       string
-	Endpoint     string        // tcp://host[:port]
+	Link         LinkConfig
 	Unit         uint8         // 0 to 247
 	Timeout      time.Duration // of one request, and of connecting; default 1 s
 	MaxRegisters int           // largest quantity of registers in one request, 1 to 125; 0 means 125
@@ -36,26 +32,9 @@ type Config struct {
 }
 
 const (
-	defaultPort    = "502"
 	defaultTimeout = time.Second
 	maxUnit        = 247
 )
-
-// Address is host:port of an endpoint.
-func Address(endpoint string) (string, error) {
-	u, err := url.Parse(endpoint)
-	if err != nil || u.Scheme != "tcp" || u.Hostname() == "" || u.Path != "" || u.User != nil || u.RawQuery != "" {
-		return "", fmt.Errorf("endpoint %q: write it as tcp://host:port", endpoint)
-	}
-	port := u.Port()
-	if port == "" {
-		port = defaultPort
-	}
-	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-		return "", fmt.Errorf("endpoint %q: the port must be 1 to 65535", endpoint)
-	}
-	return net.JoinHostPort(strings.ToLower(u.Hostname()), port), nil
-}
 
 func (c *Config) check() error {
 	if c.Unit > maxUnit {

@@ -102,19 +102,17 @@ func TestIdentificationRefused(t *testing.T) {
 
 func TestMoreBadConfigs(t *testing.T) {
 	good := modbus.Point{Tag: &drivers.Tag{Type: drivers.TypeUint64}, Table: modbus.HoldingRegister, Type: modbus.DataType{Name: "uint16"}}
-	f := func(name, endpoint string, change func(*modbus.Point)) {
+	f := func(name string, change func(*modbus.Point)) {
 		t.Helper()
 		p := good
 		change(&p)
-		if _, err := modbus.NewLinks().Driver(modbus.Config{Endpoint: endpoint, Points: []modbus.Point{p}}); err == nil {
+		if _, err := modbus.NewLinks().Driver(modbus.Config{Link: at("h:502"), Points: []modbus.Point{p}}); err == nil {
 			t.Errorf("%s: accepted", name)
 		}
 	}
-	f("port 0", "tcp://h:0", func(*modbus.Point) {})
-	f("port 99999", "tcp://h:99999", func(*modbus.Point) {})
-	f("no tag", "tcp://h", func(p *modbus.Point) { p.Tag = nil })
-	f("register in a bit table", "tcp://h", func(p *modbus.Point) { p.Table = modbus.Coil })
-	f("no such table", "tcp://h", func(p *modbus.Point) { p.Table = 9 })
-	f("no such type", "tcp://h", func(p *modbus.Point) { p.Type.Name, p.Tag = "uint12", &drivers.Tag{} })
-	f("exponent", "tcp://h", func(p *modbus.Point) { p.Scale = modbus.Decimal{Mantissa: 1, Exponent: 99} })
+	f("no tag", func(p *modbus.Point) { p.Tag = nil })
+	f("register in a bit table", func(p *modbus.Point) { p.Table = modbus.Coil })
+	f("no such table", func(p *modbus.Point) { p.Table = 9 })
+	f("no such type", func(p *modbus.Point) { p.Type.Name, p.Tag = "uint12", &drivers.Tag{} })
+	f("exponent", func(p *modbus.Point) { p.Scale = modbus.Decimal{Mantissa: 1, Exponent: 99} })
 }

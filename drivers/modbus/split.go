@@ -46,7 +46,7 @@ func (d *Driver) replan() {
 	requests, of := plan(d.points, d.limits.registers, d.limits.gap)
 	d.requests, d.of, d.splitAt, d.fruitless = nil, of, time.Time{}, 0
 	for _, r := range requests {
-		d.requests = append(d.requests, d.newPlanned(r))
+		d.requests = append(d.requests, newPlanned(r))
 	}
 }
 
@@ -71,7 +71,7 @@ func (d *Driver) split(i int) bool {
 	for _, p := range indices[at:] {
 		d.of[p] = i + 1
 	}
-	d.requests = slices.Replace(d.requests, i, i+1, d.newPlanned(cover(d.points, indices[:at])), d.newPlanned(cover(d.points, indices[at:])))
+	d.requests = slices.Replace(d.requests, i, i+1, newPlanned(cover(d.points, indices[:at])), newPlanned(cover(d.points, indices[at:])))
 	if d.splitAt.IsZero() {
 		d.splitAt = time.Now()
 	}

@@ -13,7 +13,7 @@ import (
 // sparse is a driver of the registers at addresses; those not in missing exist.
 func sparse(t *testing.T, s *site, addresses []int, missing map[int]bool, limit int) *modbus.Driver {
 	t.Helper()
-	cfg := modbus.Config{Device: "d", Endpoint: "tcp://" + s.Addr(), Unit: 1}
+	cfg := modbus.Config{Device: "d", Link: at(s.Addr()), Unit: 1}
 	u := s.Unit(1)
 	u.Limit(limit)
 	for _, a := range addresses {

@@ -144,7 +144,12 @@ type Point struct {
 	WordOrder WordOrder
 	Scale     Decimal // the zero Decimal means 1
 	Offset    Decimal // added after the scale
+	Bits      BitRange
+	Invalid   []uint64 // raw values, in word order, with which the device says that it has none
 }
+
+// BitRange is a part of a register's bits, the lowest being 0. The zero BitRange means all of them.
+type BitRange struct{ Low, Count uint8 }
 
 // ValueType is the type of the tag that the point fills: a scaled integer is a float64, a scaled float32 stays a float32.
 func (p Point) ValueType() drivers.Type {
