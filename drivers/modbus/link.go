@@ -81,7 +81,7 @@ func (k *link) serve(ctx context.Context, s *seat, timeout time.Duration, calls 
 	if err := k.admit(s, time.Now()); err != nil {
 		return err
 	}
-	if !k.turns.take(ctx, s) {
+	if s.looking && sleep(ctx, lookLast) != nil || !k.turns.take(ctx, s) {
 		return k.notServed(ctx, s)
 	}
 	defer k.turns.give()
@@ -201,10 +201,11 @@ func (k *link) deliver(frame []byte, calls []*call) bool {
 	return false
 }
 
-// noAnswer is the error of a time-out: something came, or nothing.
+// noAnswer is the error of a time-out: something came, or nothing. Half a frame that its sender cut off must not be completed by the
+// beginning of the next one, so it ends a connection.
 func (k *link) noAnswer() error {
-	if k.config.Endpoint.Framing != MBAP && k.conn.wire.drain() > 0 {
-		return garbled("%s: bytes came, but no answer was among them", k.place)
+	if k.conn.wire.drain() > 0 {
+		return garbled("%s: bytes came, but no whole answer was among them", k.place)
 	}
 	return &drivers.Error{Cause: drivers.CauseTimeout, Err: fmt.Errorf("%s did not answer in time", k.place)}
 }

@@ -12,6 +12,8 @@ const (
 	maxSilences = 2
 	// lookingShare is the part of a link's time, one in so many, that looking for silent units may take from the others.
 	lookingShare = 20
+	// lookLast is how long looking waits before it takes a free link: those who are due at the same moment go first.
+	lookLast = 10 * time.Millisecond
 )
 
 // unit is one unit id behind a link. It belongs to the holder of link.mu, served apart.
