@@ -42,6 +42,9 @@ func testSerialReplug(t *testing.T) {
 	_ = os.Remove(port) // as udev does; socat would have, had it been asked to end
 	unplugged, spent := time.Now(), processorTime(t, gateway)
 	time.Sleep(gap)
+	if spent == 0 {
+		t.Error("the gateway has used no processor time up to now: that can not be")
+	}
 	share := (processorTime(t, gateway) - spent).Seconds() / time.Since(unplugged).Seconds()
 
 	plugIn(t, port, server.Addr())
