@@ -3,12 +3,14 @@ package modbus
 import (
 	"context"
 	"strings"
+	"time"
 )
 
 const (
 	functionEncapsulated = 43
 	meiIdentification    = 14
 	basicIdentification  = 1
+	moreFollows          = 0xff
 )
 
 // Identification is what a device says of itself (MODBUS Application Protocol Specification V1.1b3, 6.21, basic category).
@@ -19,24 +21,40 @@ type Identification struct {
 }
 
 // Identification asks the device for its basic identification. Many devices do not know the function: that is an error too.
-func (d *Driver) Identification(ctx context.Context) (id Identification, err error) {
-	c := call{request: []byte{functionEncapsulated, meiIdentification, basicIdentification, 0}}
-	if d.seat.exchange(ctx, d.timeout, &c); c.err != nil {
-		return id, c.err
-	}
-	return parseIdentification(c.answer)
+func (d *Driver) Identification(ctx context.Context) (Identification, error) {
+	return d.seat.identify(ctx, d.timeout)
 }
 
-// parseIdentification reads MEI type, code, conformity, more follows, next id, number of objects, and objects of id, length and text.
-func parseIdentification(data []byte) (id Identification, err error) {
+// identify reads on for as long as the device says that more objects follow.
+func (s *seat) identify(ctx context.Context, timeout time.Duration) (id Identification, err error) {
+	for from, more := byte(0), true; more; {
+		c := call{request: []byte{functionEncapsulated, meiIdentification, basicIdentification, from}}
+		if s.exchange(ctx, timeout, &c); c.err != nil {
+			return id, c.err
+		}
+		var next byte
+		if next, more, err = id.take(c.answer); err != nil {
+			return id, err
+		}
+		if more && next <= from {
+			return id, garbled("identification goes on at object %d behind object %d", next, from)
+		}
+		from = next
+	}
+	return id, nil
+}
+
+// take reads MEI type, code, conformity, more follows, next id, number of objects, and objects of id, length and text. If more, the
+// others are to be asked for from next on.
+func (id *Identification) take(data []byte) (next byte, more bool, err error) {
 	if len(data) < 6 || data[0] != meiIdentification {
-		return id, garbled("no identification in % x", data)
+		return 0, false, garbled("no identification in % x", data)
 	}
 	texts := [...]*string{&id.Vendor, &id.Product, &id.Revision}
 	rest := data[6:]
 	for range data[5] {
 		if len(rest) < 2 || len(rest) < 2+int(rest[1]) {
-			return id, garbled("identification is cut off")
+			return 0, false, garbled("identification is cut off")
 		}
 		object, n := int(rest[0]), int(rest[1])
 		if object < len(texts) {
@@ -44,5 +62,5 @@ func parseIdentification(data []byte) (id Identification, err error) {
 		}
 		rest = rest[2+n:]
 	}
-	return id, nil
+	return data[4], data[3] == moreFollows && int(data[4]) < len(texts), nil
 }
