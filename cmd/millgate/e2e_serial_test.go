@@ -50,7 +50,8 @@ func testSerialReplug(t *testing.T) {
 	plugIn(t, port, server.Addr())
 	back := time.Now()
 	after := awaitReadings(t, r, units, back.UnixMilli())
-	t.Logf("unplugged for %v: %.1f %% of one core meanwhile; all %d units read again %v after the port returned", back.Sub(unplugged).Round(time.Millisecond), 100*share, units, after)
+	t.Logf("unplugged for %v: %.1f %% of one core meanwhile; all %d units read again %v after the port returned",
+		back.Sub(unplugged).Round(time.Millisecond), 100*share, units, after)
 	if share >= 0.05 {
 		t.Errorf("%.1f %% of one core while the port is gone; want less than 5", 100*share)
 	}
