@@ -31,7 +31,7 @@ const (
 type Step struct {
 	Verdict Verdict
 	Delta   float64 // by which the quantity has grown, as far as it can be justified; never negative
-	Before  float64 // the last reading that was believed; the reading itself if it is the First
+	Before  float64 // the last reading that was believed until then; the reading itself if it is the First
 }
 
 const (
@@ -99,7 +99,7 @@ func (c *Counter) Step(rule CounterRule, value float64, at int64) Step {
 			c.branch.rose, c.branch.from = true, c.line.at
 		}
 	case b.verdict == Rollover || b.verdict == Reset:
-		verdict = Spike
+		verdict, before = Spike, b.value
 		c.line.advance(value, at)
 	default:
 		if delta > 0 && c.line.rose {

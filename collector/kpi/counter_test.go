@@ -139,6 +139,22 @@ func TestHistories(t *testing.T) {
 	}
 }
 
+func TestBefore(t *testing.T) {
+	for name, c := range map[string]struct{ values, before []float64 }{
+		"rollover":           {[]float64{65533, 65535, 1, 2}, []float64{65533, 65533, 65535, 1}},
+		"spike":              {[]float64{40, 41, 9000, 42}, []float64{40, 40, 41, 41}},
+		"swap":               {[]float64{40, 9000, 9000, 9000, 9001, 9002}, []float64{40, 40, 40, 40, 40, 9001}},
+		"zeros, then a leap": {[]float64{40000, 0, 0, 40001, 40002}, []float64{40000, 40000, 0, 0, 40001}},
+	} {
+		var counter Counter
+		for i, value := range c.values {
+			if got := counter.Step(CounterRule{Modulus: 1 << 16, MaxRate: 2}, value, int64(i)*second); got.Before != c.before[i] {
+				t.Errorf("%s: %v comes after %v, want %v", name, value, got.Before, c.before[i])
+			}
+		}
+	}
+}
+
 var seedFlag = flag.Uint64("seed", 0, "seed of the random property test; 0: a new one")
 
 // meter is a true counter and what it shows.
