@@ -271,10 +271,10 @@ func (p *pointSpec) scaled() bool {
 func (p *pointSpec) checkType() {
 	typ := p.point.Type.Name
 	if p.point.Table.Bits() && typ != "bool" {
-		p.at(nil, "point %s: table %s holds single bits, so its type is bool, not %s", p.name, p.point.Table, p.point.Type)
+		p.at([]string{"type", "table"}, "point %s: table %s holds single bits, so its type is bool, not %s", p.name, p.point.Table, p.point.Type)
 	}
 	if (typ == "bool" || typ == "string") && p.scaled() {
-		p.at(nil, "point %s: a %s can not be scaled", p.name, typ)
+		p.at([]string{"scale", "offset", "multiply", "type"}, "point %s: a %s can not be scaled", p.name, typ)
 	} else if p.has("scale") && p.point.Scale.Mantissa == 0 {
 		p.at([]string{"scale"}, "scale 0 would make every value 0")
 	}
