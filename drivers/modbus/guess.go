@@ -184,10 +184,12 @@ func step(p Point, value float64) float64 {
 // minStep bounds what is said of floats near zero, where they stand without number.
 const minStep = 1e-12
 
-// evidence is how unlikely the words are by chance, in bits: zeros are everywhere, small numbers are common.
+// evidence is how unlikely the words are by chance, in bits: zeros are everywhere and do not stand alone, small numbers are common.
 func evidence(words []uint16) (bits float64) {
-	for _, w := range words {
+	for i, w := range words {
 		switch {
+		case w == 0 && i > 0 && words[i-1] == 0:
+			bits++
 		case w == 0:
 			bits += 3
 		case w == 0xffff:
