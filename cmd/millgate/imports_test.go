@@ -28,7 +28,7 @@ var rooms = map[string]room{
 	"drivers": {}, // the nouns: everybody's, so they stand on the standard library alone
 	"drivers/modbus": {
 		inside:  []string{"drivers"},
-		outside: []string{"github.com/goburrow/modbus"}, // the codec of frames; nobody else speaks Modbus
+		outside: []string{"github.com/goburrow/modbus", "go.bug.st/serial"}, // the codec of frames, and the serial port; nobody else speaks Modbus
 	},
 	"drivers/modbus/modbussim": {inside: []string{"drivers/modbus"}},           // the other side of the same tables
 	"collector/kpi":            {},                                             // pure

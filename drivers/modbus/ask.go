@@ -35,7 +35,11 @@ func (a *Asker) Ask(ctx context.Context, unit uint8, r Request) ([]uint16, error
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	c := newCall(r)
-	if a.sit(unit).exchange(ctx, a.timeout, &c); c.err != nil {
+	s, err := a.sit(unit)
+	if err != nil {
+		return nil, err
+	}
+	if s.exchange(ctx, a.timeout, &c); c.err != nil {
 		return nil, c.err
 	}
 	values := make([]uint16, r.Quantity)
@@ -53,19 +57,27 @@ func (a *Asker) Ask(ctx context.Context, unit uint8, r Request) ([]uint16, error
 func (a *Asker) Identify(ctx context.Context, unit uint8) (Identification, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.sit(unit).identify(ctx, a.timeout)
+	s, err := a.sit(unit)
+	if err != nil {
+		return Identification{}, err
+	}
+	return s.identify(ctx, a.timeout)
 }
 
 // sit takes the seat of a unit before it leaves the one before, so that the link stays open between them.
-func (a *Asker) sit(unit uint8) *seat {
-	if a.seat == nil || a.seat.unit.id != unit {
-		before := a.seat
-		a.seat = a.links.join(a.link.Endpoint.Address, unit)
-		if before != nil {
-			a.links.leave(before)
-		}
+func (a *Asker) sit(unit uint8) (*seat, error) {
+	if a.seat != nil && a.seat.unit.id == unit {
+		return a.seat, nil
 	}
-	return a.seat
+	s, err := a.links.join(a.link, unit)
+	if err != nil {
+		return nil, err
+	}
+	if a.seat != nil {
+		a.links.leave(a.seat)
+	}
+	a.seat = s
+	return s, nil
 }
 
 // Close gives up the link; it closes if nobody else uses it.

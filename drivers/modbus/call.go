@@ -14,16 +14,47 @@ import (
 type call struct {
 	request []byte // the PDU: function, and what follows
 
-	began, at time.Time // when it was begun, and when it ended
+	began, at time.Time // when it was sent, and when it ended
 	answer    []byte    // the answer's PDU behind the function; empty if err is set
 	exception byte      // the code of a refusal; then err says it too
 	err       error     // *drivers.Error, or ctx's if that was cancelled; nil if the answer is there
+
+	framer *framer // what adu was made by
+	adu    []byte
+	ended  bool
 }
 
 // newCall is the call that reads r.
 func newCall(r Request) call {
 	pdu := binary.BigEndian.AppendUint16([]byte{tables[r.Table].function}, r.Address)
 	return call{request: binary.BigEndian.AppendUint16(pdu, r.Quantity)}
+}
+
+// begin makes the call ready to be sent.
+func (c *call) begin(f *framer) {
+	if c.framer != f {
+		c.framer, c.adu = f, f.frame(c.request)
+	}
+	c.began, c.answer, c.exception, c.err, c.ended = time.Now(), c.answer[:0], 0, nil, false
+}
+
+// send notes that the call goes out, under a transaction id if its framing has one.
+func (c *call) send(id uint16) {
+	c.began = time.Now()
+	if c.framer.framing == MBAP && len(c.adu) > 1 {
+		binary.BigEndian.PutUint16(c.adu, id)
+	}
+}
+
+// isFor says that a frame with a transaction id has that of the call.
+func (c *call) isFor(frame []byte) bool { return frame[0] == c.adu[0] && frame[1] == c.adu[1] }
+
+// end notes what became of the call. A refusal is an answer that take has kept.
+func (c *call) end(err error) {
+	if err == nil && c.exception != 0 {
+		err = &drivers.Error{Cause: drivers.ModbusException(c.exception), Err: fmt.Errorf("the device refuses with exception %d", c.exception)}
+	}
+	c.at, c.err, c.ended = time.Now(), err, true
 }
 
 // data is what follows the byte count of an answer to a read.
@@ -66,11 +97,6 @@ func (c *call) take(packager goburrow.Packager, adu, answer []byte) error {
 	}
 	c.answer = append(c.answer, pdu.Data...)
 	return nil
-}
-
-// refusal is the error for an exception.
-func refusal(code byte) error {
-	return &drivers.Error{Cause: drivers.ModbusException(code), Err: fmt.Errorf("the device refuses with exception %d", code)}
 }
 
 func garbled(format string, args ...any) error {

@@ -10,8 +10,6 @@ import (
 	"github.com/millgate/millgate/drivers"
 )
 
-const maxSilences = 2 // time-outs in a row after which the rest of a Read is not sent
-
 // Driver reads one poll group. It implements drivers.Driver.
 type Driver struct {
 	device    string
@@ -45,8 +43,12 @@ func (l *Links) Driver(cfg Config) (*Driver, error) {
 	if cfg.Timeout <= 0 {
 		cfg.Timeout = defaultTimeout
 	}
+	seat, err := l.join(cfg.Link, cfg.Unit)
+	if err != nil {
+		return nil, fmt.Errorf("device %s: %w", cfg.Device, err)
+	}
 	d := &Driver{
-		device: cfg.Device, links: l, seat: l.join(cfg.Link.Endpoint.Address, cfg.Unit), timeout: cfg.Timeout,
+		device: cfg.Device, links: l, seat: seat, timeout: cfg.Timeout,
 		points: cfg.Points, limits: limits{cfg.MaxRegisters, cfg.MaxGap},
 	}
 	d.replan()

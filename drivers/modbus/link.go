@@ -4,257 +4,289 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"sync"
-	"sync/atomic"
-	"syscall"
 	"time"
-
-	goburrow "github.com/goburrow/modbus"
 
 	"github.com/millgate/millgate/drivers"
 )
 
 const (
-	maxTimeouts   = 3 // in a row, with nothing answered in between, close the connection
-	keepAliveIdle = 30 * time.Second
+	maxTimeouts = 3 // requests in a row, with nothing answered in between, after which a connection is made anew
+	// quietTime is how long a line must have been silent before a request follows one that was not answered, so that a late answer is
+	// not taken for the next one's.
+	quietTime = 50 * time.Millisecond
 )
 
-// Links holds the physical connections, one per endpoint, shared by all drivers that name it.
-type Links struct {
-	mu    sync.Mutex
-	links map[string]*link // by host:port
-}
-
-// NewLinks makes an empty set; it opens nothing.
-func NewLinks() *Links { return &Links{links: map[string]*link{}} }
-
-// join takes a seat for a unit on the link of an address; link and unit are made at their first mention.
-func (l *Links) join(address string, id uint8) *seat {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	k := l.links[address]
-	if k == nil {
-		k = &link{address: address, turn: make(chan struct{}, 1), units: map[uint8]*unit{}}
-		l.links[address] = k
-	}
-	u := k.units[id]
-	if u == nil {
-		u = &unit{id: id}
-		k.units[id] = u
-		k.members.Add(1)
-	}
-	u.seats++
-	handler := goburrow.NewTCPClientHandler("") // never connected: only its frames are used
-	handler.SlaveId = id
-	return &seat{link: k, unit: u, packager: handler}
-}
-
-// leave gives a seat back; the last one closes the link.
-func (l *Links) leave(s *seat) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	k := s.link
-	if s.unit.seats--; s.unit.seats == 0 {
-		delete(k.units, s.unit.id)
-		k.members.Add(-1)
-	}
-	if len(k.units) == 0 && l.links[k.address] == k {
-		delete(l.links, k.address)
-		k.hangUp(net.ErrClosed)
-	}
-}
-
-// Close closes every connection and waits for its reader. No Read may be under way or follow.
-func (l *Links) Close() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, k := range l.links {
-		k.hangUp(net.ErrClosed)
-	}
-	return nil
-}
-
-// link is one TCP connection and the order in which its users take turns: one request in flight.
+// link is one physical link and the order in which its users take turns.
 type link struct {
-	address string
-	turn    chan struct{}   // holds a token while a request is in flight; waiting senders are served in order
-	units   map[uint8]*unit // guarded by Links
-	members atomic.Int32    // how many units
+	links  *Links
+	config LinkConfig
+	place  string
+	window int // requests in flight
+	trace  *trace
+	turns  turns
 
-	// What follows belongs to the holder of the turn.
-	conn     *conn // nil while there is none
+	mu       sync.Mutex // guards what follows
+	units    map[byte]*unit
+	lookFrom time.Time // before then no silent unit is looked for while another would be held up
+	stats    LinkStatus
+
+	conn connection // belongs to the holder of the turn
+}
+
+// connection is what a link has of a wire: none at first, one at a time.
+type connection struct {
+	wire     *wire // nil while there is none
 	id       uint16
 	timer    *time.Timer
 	timeouts int  // in a row
-	proven   bool // the connection has brought an answer
-	pause    backOff
-}
-
-// unit is one unit id behind a link. Its seats apart it belongs to the holder of the turn.
-type unit struct {
-	id       uint8
-	seats    int // guarded by Links
-	timeouts int // in a row
+	proven   bool // the wire has brought an answer
+	unquiet  bool // the last request was not answered: its answer may still come
 	pause    backOff
 }
 
 // seat is one driver's place on a link.
 type seat struct {
-	link               *link
-	unit               *unit
-	packager           goburrow.Packager // of the unit; never changed, so that it may be shared
-	toldLink, toldUnit uint64            // see backOff.refuse
+	link    *link
+	unit    *unit
+	framer  *framer
+	called  chan struct{} // the turn has come
+	looking bool          // whether the unit is only looked for; set by admit
+
+	toldLink, toldSilence, toldBusy uint64 // see backOff.refuse
 }
 
-// exchange sends the calls in turn and fills in what became of each. It returns when all have ended: by their answers, or by ctx's
-// deadline at the latest. After an error that is no refusal the calls behind it are still tried, unless ctx has ended.
+// exchange sends the calls, as many at a time as the link has in flight, and fills in what became of each. It returns when all have
+// ended, by ctx's deadline at the latest. timeout is what the device may take to begin each answer. The seat must not be used
+// concurrently. A call that failed does not keep those behind it from being tried.
 func (s *seat) exchange(ctx context.Context, timeout time.Duration, calls ...*call) {
-	for _, c := range calls {
-		c.began, c.exception, c.answer = time.Now(), 0, c.answer[:0]
-		adu, _ := s.packager.Encode(&goburrow.ProtocolDataUnit{FunctionCode: c.request[0], Data: c.request[1:]}) // has no way to fail
-		c.err = s.link.exchange(ctx, s, adu, timeout, func(answer []byte) error { return c.take(s.packager, adu, answer) })
-		c.at = time.Now()
-		if c.err == nil && c.exception != 0 {
-			c.err = refusal(c.exception)
+	for len(calls) > 0 {
+		n := min(len(calls), s.link.window)
+		if err := s.link.serve(ctx, s, timeout, calls[:n]); err != nil {
+			for _, c := range calls[:n] {
+				if !c.ended {
+					c.end(err)
+				}
+			}
 		}
+		calls = calls[n:]
 	}
 }
 
-func (k *link) exchange(ctx context.Context, s *seat, adu []byte, timeout time.Duration, use func(answer []byte) error) error {
-	select {
-	case k.turn <- struct{}{}:
-		defer func() { <-k.turn }()
-	case <-ctx.Done():
-		return busy(ctx)
+// serve takes a turn for the calls. The error is that of all which have not ended by themselves.
+func (k *link) serve(ctx context.Context, s *seat, timeout time.Duration, calls []*call) error {
+	for _, c := range calls {
+		c.begin(s.framer)
 	}
-	deadline := time.Now().Add(timeout)
-	if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
-		deadline = d
+	if err := k.admit(s, time.Now()); err != nil {
+		return err
 	}
-	if k.members.Load() > 1 { // a unit alone on its link holds up nobody and is always asked
-		if err := s.unit.pause.refuse(time.Now(), &s.toldUnit); err != nil {
+	if !k.turns.take(ctx, s) {
+		return k.notServed(ctx, s)
+	}
+	defer k.turns.give()
+	if s.looking { // others may have looked, in vain, while this one waited
+		if err := k.admit(s, time.Now()); err != nil {
 			return err
 		}
 	}
-	if err := k.connect(ctx, s, deadline); err != nil {
+	if err := k.ready(ctx, s, timeout); err != nil {
 		return err
 	}
-	k.id++
-	answer, err := k.roundTrip(ctx, s, adu, deadline)
-	if err != nil {
-		return err
-	}
-	k.timeouts, k.proven = 0, true
-	copy(answer[:2], adu[:2])
-	if err := use(answer); err != nil {
-		return err
-	}
-	k.pause.succeeded()
-	s.unit.timeouts = 0
-	s.unit.pause.succeeded()
-	return nil
+	began := time.Now()
+	err := k.roundTrip(ctx, timeout, calls)
+	return k.judge(s, calls, err, time.Since(began))
 }
 
-func busy(ctx context.Context) error {
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return &drivers.Error{Cause: drivers.CauseTimeout, Err: errors.New("the connection was busy with other requests until the deadline")}
+// notServed is the error for a request whose turn never came.
+func (k *link) notServed(ctx context.Context, s *seat) error {
+	if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return ctx.Err()
 	}
-	return ctx.Err()
+	if s.looking {
+		return &drivers.Error{Cause: drivers.CauseBackOff, Err: errors.New("not looked for: the line was busy with the units that answer")}
+	}
+	return &drivers.Error{Cause: drivers.CauseLinkBusy, Err: fmt.Errorf("%s was busy with other requests until the deadline; "+
+		"millgate check tells what a line can carry", k.place)}
 }
 
-// connect makes sure of a connection, or says why there is none.
-func (k *link) connect(ctx context.Context, s *seat, deadline time.Time) error {
-	if k.conn != nil && !k.conn.ended() {
-		return nil
+// roundTrip sends the calls and waits for their answers.
+func (k *link) roundTrip(ctx context.Context, timeout time.Duration, calls []*call) error {
+	w, open := k.conn.wire, 0
+	for _, c := range calls {
+		if k.config.Endpoint.Framing != MBAP {
+			w.drain()
+		}
+		k.conn.id++
+		c.send(k.conn.id)
+		if err := w.send(c.adu); err != nil {
+			return err
+		}
+		open++
 	}
-	if k.conn != nil { // it broke between two requests
-		_ = k.lose(s, k.conn.err) // what follows says whether there is another
+	deadline := time.Now().Add(timeout + k.config.lineTime(calls))
+	if k.conn.timer == nil {
+		k.conn.timer = time.NewTimer(time.Until(deadline))
+	} else {
+		k.conn.timer.Reset(time.Until(deadline))
 	}
-	if err := k.pause.refuse(time.Now(), &s.toldLink); err != nil {
-		return err
-	}
-	ctx, cancel := context.WithDeadline(ctx, deadline)
-	defer cancel()
-	dialer := net.Dialer{KeepAlive: keepAliveIdle}
-	raw, err := dialer.DialContext(ctx, "tcp", k.address)
-	if err != nil {
-		if errors.Is(ctx.Err(), context.Canceled) {
+	defer k.conn.timer.Stop()
+	for {
+		n, err := k.receive(calls)
+		switch {
+		case err != nil:
+			return err
+		case n == open:
+			return nil
+		case n > 0 && open > 1: // each answer gives the next one its time
+			k.conn.timer.Reset(timeout)
+			open -= n
+		}
+		select {
+		case <-w.arrived:
+		case <-w.dead:
+			if n, _ := k.receive(calls); n == open { // it came with the end
+				return nil
+			}
+			return w.err
+		case <-k.conn.timer.C:
+			return k.noAnswer()
+		case <-ctx.Done():
+			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+				return k.noAnswer()
+			}
 			return ctx.Err()
 		}
-		err = &drivers.Error{Cause: dialCause(err), Err: fmt.Errorf("connect to %s: %w", k.address, err)}
-		k.pause.failed(err, &s.toldLink)
+	}
+}
+
+// receive gives the calls the answers that have come, and says how many that were.
+func (k *link) receive(calls []*call) (n int, err error) {
+	k.conn.wire.look(func(in []byte) (used int) {
+		if k.config.Endpoint.Framing != MBAP {
+			found, used := calls[0].framer.find(in, calls[0])
+			if found {
+				calls[0].end(nil)
+				n = 1
+			}
+			return used
+		}
+		for {
+			own, more := k.config.strip(in[used:])
+			if used += own; more {
+				return used
+			}
+			var length int
+			if length, err = mbapLength(in[used:]); length == 0 {
+				return used
+			}
+			if k.deliver(in[used:used+length], calls) {
+				n++
+			}
+			used += length
+		}
+	})
+	return n, err
+}
+
+// deliver gives a frame to the call with its transaction id. A stranger, an answer that nobody waits for any more, is dropped.
+func (k *link) deliver(frame []byte, calls []*call) bool {
+	for _, c := range calls {
+		if !c.ended && c.isFor(frame) {
+			c.end(c.take(c.framer.packager, c.adu, frame))
+			return true
+		}
+	}
+	k.count(func(s *LinkStatus) { s.Strangers++ })
+	return false
+}
+
+// noAnswer is the error of a time-out: something came, or nothing.
+func (k *link) noAnswer() error {
+	if k.config.Endpoint.Framing != MBAP && k.conn.wire.drain() > 0 {
+		return garbled("%s: bytes came, but no answer was among them", k.place)
+	}
+	return &drivers.Error{Cause: drivers.CauseTimeout, Err: fmt.Errorf("%s did not answer in time", k.place)}
+}
+
+// judge draws the conclusions from a round trip: about the unit, about the wire, and about what to tell the caller.
+func (k *link) judge(s *seat, calls []*call, err error, took time.Duration) error {
+	alive, bridge, failure := false, false, err
+	for _, c := range calls {
+		switch {
+		case !c.ended:
+		case c.exception == 10 || c.exception == 11: // the bridge answers, and says that the unit does not
+			bridge, failure = true, c.err
+		case c.exception == 0 && c.err != nil:
+			failure = c.err
+		default:
+			alive = true
+			k.measured(s.unit, c.at.Sub(c.began)-k.config.lineTime(calls[:1]))
+			if c.exception == 5 || c.exception == 6 {
+				k.tooBusy(s, c.err)
+			}
+		}
+	}
+	k.conn.unquiet = failure != nil && !bridge
+	if alive || bridge {
+		k.conn.timeouts, k.conn.proven = 0, true
+		k.conn.pause.succeeded()
+	}
+	switch cause := drivers.CauseOf(failure); {
+	case alive:
+		k.answered(s)
+	case failure != nil && (bridge || cause == drivers.CauseTimeout || cause == drivers.CauseGarbled && k.config.Endpoint.Framing != MBAP):
+		k.unanswered(s, failure, took)
+	}
+	k.count(func(l *LinkStatus) { l.Requests += uint64(len(calls)) })
+	if err == nil {
+		return nil
+	}
+	return k.broken(s, err)
+}
+
+// broken decides what becomes of the wire after an error of a round trip; the error is the caller's.
+func (k *link) broken(s *seat, err error) error {
+	if errors.Is(err, context.Canceled) {
 		return err
 	}
-	k.conn, k.proven, k.timeouts = newConn(raw), false, 0
-	return nil
-}
-
-func dialCause(err error) drivers.Cause {
-	if errors.Is(err, syscall.ECONNREFUSED) {
-		return drivers.CauseRefused
+	e, timedOut := k.config.Endpoint, drivers.CauseOf(err) == drivers.CauseTimeout
+	if timedOut {
+		k.conn.timeouts++
 	}
-	return drivers.CauseUnreachable
-}
-
-func (k *link) roundTrip(ctx context.Context, s *seat, adu []byte, deadline time.Time) ([]byte, error) {
-	if k.timer == nil {
-		k.timer = time.NewTimer(time.Until(deadline))
-	} else {
-		k.timer.Reset(time.Until(deadline))
-	}
-	defer k.timer.Stop()
-	c := k.conn
-	c.expect(k.id)
-	if err := c.write(adu, k.id); err != nil {
-		return nil, k.lose(s, err)
-	}
-	select {
-	case answer := <-c.answers:
-		return answer, nil
-	case <-c.dead:
-		return nil, k.lose(s, c.err)
-	case <-k.timer.C:
-		c.forget()
-		return nil, k.timedOut(s)
-	case <-ctx.Done():
-		c.forget()
-		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			return nil, k.timedOut(s)
-		}
-		return nil, ctx.Err()
-	}
-}
-
-func (k *link) timedOut(s *seat) error {
-	err := &drivers.Error{Cause: drivers.CauseTimeout, Err: fmt.Errorf("%s did not answer in time", k.address)}
-	if k.timeouts++; k.timeouts >= maxTimeouts {
-		k.hangUp(err)
-	}
-	if s.unit.timeouts++; s.unit.timeouts >= maxSilences {
-		s.unit.pause.failed(err, &s.toldUnit)
-	}
-	return err
-}
-
-// lose ends a broken connection. One that never brought an answer is backed off from like one that could not be made.
-func (k *link) lose(s *seat, err error) error {
-	proven := k.proven
-	k.hangUp(err)
 	var caused *drivers.Error
-	if !errors.As(err, &caused) {
-		err = &drivers.Error{Cause: drivers.CauseLost, Err: fmt.Errorf("connection to %s: %w", k.address, err)}
-	}
-	if !proven {
-		k.pause.failed(err, &s.toldLink)
+	switch {
+	case !errors.As(err, &caused):
+		return k.lose(s, &drivers.Error{Cause: drivers.CauseLost, Err: fmt.Errorf("connection to %s: %w", k.place, err)})
+	case e.Transport == Serial: // there is nothing to be made anew, and the next request waits until the line is silent
+	case e.Framing == MBAP && timedOut && k.conn.timeouts < maxTimeouts:
+	case timedOut: // without transaction ids, a new connection is the only way to be sure that no late answer comes
+		k.hangUp(err)
+	default:
+		return k.lose(s, err)
 	}
 	return err
 }
 
-func (k *link) hangUp(err error) {
-	if k.conn != nil {
-		k.conn.close(err)
-		k.conn.reader.Wait()
+// count changes the statistics.
+func (k *link) count(change func(*LinkStatus)) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	change(&k.stats)
+}
+
+// lineTime is how long the bytes of the calls and of their answers take on a line of known speed.
+func (c LinkConfig) lineTime(calls []*call) (d time.Duration) {
+	char := c.charTime()
+	if char == 0 {
+		return 0
 	}
-	k.conn, k.timeouts, k.proven = nil, 0, false
+	for _, call := range calls {
+		n := len(call.adu) + max(expected(call.request), 0) + 5 // unit, function, byte count and checksum
+		if c.Endpoint.Framing == ASCII {
+			n += max(expected(call.request), 0) + 6 // two characters a byte, colon and line end
+		}
+		d += time.Duration(n) * char
+	}
+	return d
 }

@@ -15,7 +15,7 @@ type Frame struct {
 }
 
 const (
-	traceSize  = 32 << 10 // bytes that a trace keeps: some hundred requests with their answers
+	traceSize  = 8 << 10 // bytes that a trace keeps: some dozens of requests with their answers
 	traceHead  = 8 + 1 + 2
 	maxTraced  = 1 << 10 // bytes of one frame that are kept; no frame of Modbus is longer than 513 (in ASCII)
 	sentByUs   = 1

@@ -15,37 +15,34 @@ const (
 
 var tableOf = map[byte]modbus.Table{1: modbus.Coil, 2: modbus.DiscreteInput, 3: modbus.HoldingRegister, 4: modbus.InputRegister}
 
-// answer appends the answer to a whole request, without any fault.
-func (u *Unit) answer(dst, request []byte) []byte {
-	pdu := request[headerSize+1:]
-	dst = append(dst, request[:2]...)
-	dst = append(dst, 0, 0, 0, 0, request[6], pdu[0])
+// answer is the PDU that answers a whole request of at least a function, without any fault.
+func (u *Unit) answer(pdu []byte) []byte {
+	out := append(make([]byte, 0, maxPDU), pdu[0])
 	var exception byte
 	switch t, ok := tableOf[pdu[0]]; {
 	case ok && len(pdu) == 5:
 		address, quantity := binary.BigEndian.Uint16(pdu[1:]), int(binary.BigEndian.Uint16(pdu[3:]))
-		dst, exception = u.read(dst, t, address, quantity)
+		out, exception = u.read(out, t, address, quantity)
 	case pdu[0] == 43 && len(pdu) == 4 && pdu[1] == 14:
-		dst = appendIdentification(dst)
+		out = appendIdentification(out)
 	default:
 		exception = illegalFunction
 	}
 	if exception != 0 {
-		dst = append(dst[:headerSize+1], pdu[0]|0x80, exception)
+		return []byte{pdu[0] | 0x80, exception}
 	}
-	binary.BigEndian.PutUint16(dst[4:], uint16(len(dst)-headerSize))
-	return dst
+	return out
 }
 
 func (u *Unit) read(dst []byte, t modbus.Table, address uint16, quantity int) (out []byte, exception byte) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	most := modbus.MaxRegisters
-	switch {
-	case t.Bits():
-		most = modbus.MaxBits
-	case u.limit > 0:
-		most = u.limit
+	most, limit, countable := modbus.MaxRegisters, u.limit, 0xff/2 // the byte count is one byte
+	if t.Bits() {
+		most, limit, countable = modbus.MaxBits, u.bits, 8*0xff
+	}
+	if limit > 0 {
+		most = min(limit, countable)
 	}
 	if quantity < 1 || quantity > most {
 		return dst, illegalValue

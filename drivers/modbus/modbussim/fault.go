@@ -1,10 +1,10 @@
 package modbussim
 
 import (
-	"net"
-	"slices"
-	"sync"
+	"math/rand/v2"
 	"time"
+
+	"github.com/millgate/millgate/drivers/modbus"
 )
 
 // FaultKind is what a faulty unit does to an answer.
@@ -15,14 +15,18 @@ const (
 	None      FaultKind = iota
 	Late                // answers Delay later, without holding up what comes after
 	Never               // does not answer
-	Split               // sends the answer in two segments, Delay apart
-	Merged              // holds the answer back and sends it together with the next one
-	WrongID             // answers with another transaction id
+	Split               // sends the answer in two parts, Delay apart
+	Merged              // holds the answer back and sends it together with the next one of the connection
+	WrongID             // answers with another transaction id (MBAP; elsewhere there is none)
 	WrongUnit           // answers for another unit
 	Exception           // answers exception Code
 	Reset               // resets the connection instead of answering
 	Short               // sends a whole frame with less data than was asked for
-	Garbled             // sends bytes that are no Modbus frame
+	Garbled             // sends bytes that are no Modbus frame, or one whose checksum is wrong
+	Duplicate           // answers twice, the second time Delay later
+	Cut                 // sends a part of the answer and nothing more; the connection stays
+	Reordered           // answers up to Delay later, by chance: answers to requests in flight overtake each other
+	Babble              // sends noise for Delay instead of answering, and nobody else gets a byte through
 )
 
 // Fault is set with Unit.Fault.
@@ -33,108 +37,69 @@ type Fault struct {
 	Times int // answers it applies to; 0 means until changed
 }
 
-// Fault sets what happens to the unit's answers from now on.
-func (u *Unit) Fault(f Fault) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.fault = f
+// Sending is something that goes out. Those of one answer are in the order of After.
+type Sending struct {
+	After time.Duration // from the moment the answer is ready
+	Bytes []byte
+	More  bool // the next one continues it: nothing else gets between the two
 }
 
-// nextFault is the fault of the next answer.
-func (u *Unit) nextFault() Fault {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	f := u.fault
-	if f.Times > 0 {
-		if u.fault.Times--; u.fault.Times == 0 {
-			u.fault = Fault{}
+// twist changes what the answer says.
+func (f Fault) twist(answer *frame) {
+	switch f.Kind {
+	case WrongID:
+		answer.id ^= 0x5500
+	case WrongUnit:
+		answer.unit++
+	case Exception:
+		answer.pdu = []byte{answer.pdu[0] | 0x80, f.Code}
+	case Short:
+		if n := len(answer.pdu) - 2; n > 2 { // as a device that knows fewer registers
+			answer.pdu = answer.pdu[:n]
+			answer.pdu[1] -= 2
 		}
+	default:
 	}
-	return f
 }
 
-// conn is one client's connection.
-type conn struct {
-	raw    net.Conn
-	server *Server
-	buf    []byte
-
-	mu   sync.Mutex // held while writing
-	held []byte     // answers held back by Merged
-}
-
-// send sends the answer as the fault has it; false ends the connection.
-func (c *conn) send(answer []byte, f Fault) bool {
+// sendings are what goes out for an answer.
+func (f Fault) sendings(answer []byte, framing modbus.Framing) []Sending {
+	half := len(answer) / 2
 	switch f.Kind {
 	case Late:
-		late := slices.Clone(answer)
-		c.server.running.Go(func() {
-			time.Sleep(f.Delay)
-			c.write(late)
-		})
-		return true
+		return []Sending{{After: f.Delay, Bytes: answer}}
 	case Never:
-		return true
+		return nil
 	case Split:
-		return c.split(answer, f.Delay)
-	case Merged:
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.held = append(c.held, answer...)
-		return true
-	case WrongID:
-		answer[0] ^= 0x55
-	case WrongUnit:
-		answer[6]++
-	case Exception:
-		answer = append(answer[:7], answer[7]|0x80, f.Code)
-		answer[4], answer[5] = 0, 3
-	case Reset:
-		if tcp, ok := c.raw.(*net.TCPConn); ok {
-			_ = tcp.SetLinger(0) // so that closing resets
-		}
-		return false
-	case Short:
-		answer = shorten(answer)
+		return []Sending{{Bytes: answer[:half], More: true}, {After: f.Delay, Bytes: answer[half:]}}
+	case Duplicate:
+		return []Sending{{Bytes: answer}, {After: f.Delay, Bytes: answer}}
+	case Cut:
+		return []Sending{{Bytes: answer[:half]}}
+	case Reordered:
+		return []Sending{{After: rand.N(f.Delay + 1), Bytes: answer}}
+	case Babble:
+		return babble(f.Delay)
 	case Garbled:
-		answer = []byte("\xff\xff\xff\xff\xff\xff no frame")
-	case None:
+		if framing == modbus.MBAP {
+			answer = []byte("\xff\xff\xff\xff\xff\xff no frame")
+		} else {
+			answer[half] ^= 1
+		}
+	default:
 	}
-	return c.write(answer)
+	return []Sending{{Bytes: answer}}
 }
 
-// shorten takes the last two bytes of data off and says so in the lengths, as a device does that knows fewer registers.
-func shorten(answer []byte) []byte {
-	if len(answer) < 12 {
-		return answer
+// babble is noise at about the pace of a serial line of 9600 baud.
+func babble(length time.Duration) (out []Sending) {
+	const pause = 10 * time.Millisecond
+	for after := time.Duration(0); after < length; after += pause {
+		noise := make([]byte, 10)
+		for i := range noise {
+			noise[i] = byte(rand.Uint32())
+		}
+		out = append(out, Sending{After: after, Bytes: noise, More: after+pause < length})
 	}
-	answer = answer[:len(answer)-2]
-	answer[5] -= 2
-	answer[8] -= 2
-	return answer
-}
-
-// split lets nothing come between the halves: a TCP stream has no other order than that of its bytes.
-func (c *conn) split(answer []byte, pause time.Duration) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	half := len(answer) / 2
-	if _, err := c.raw.Write(append(c.held, answer[:half]...)); err != nil {
-		return false
-	}
-	c.held = nil
-	time.Sleep(pause)
-	_, err := c.raw.Write(answer[half:])
-	return err == nil
-}
-
-func (c *conn) write(b []byte) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.held) > 0 {
-		b = append(c.held, b...)
-		c.held = nil
-	}
-	_, err := c.raw.Write(b)
-	return err == nil
+	return out
 }

@@ -1,0 +1,84 @@
+package modbus
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"sync/atomic"
+	"time"
+
+	"go.bug.st/serial"
+
+	"github.com/millgate/millgate/drivers"
+)
+
+// serialPoll is how often a reader of a port looks whether the port is to be closed. The port must not be closed under its reader: for a
+// moment that would read whatever file the system gives the same number.
+const serialPoll = 100 * time.Millisecond
+
+// serialPort is an open port whose Close waits for its reader.
+type serialPort struct {
+	serial.Port
+	closing atomic.Bool
+	idle    chan struct{} // holds a token while nobody reads
+}
+
+func openSerial(c LinkConfig) (io.ReadWriteCloser, error) {
+	path := c.Endpoint.Address
+	port, err := serial.Open(path, c.mode())
+	if err == nil {
+		err = port.SetReadTimeout(serialPoll)
+	}
+	var known *serial.PortError
+	switch {
+	case err == nil:
+	case errors.As(err, &known) && known.Code() == serial.PortBusy:
+		return nil, &drivers.Error{Cause: drivers.CauseRefused, Err: fmt.Errorf("serial port %s is in use by another program: "+
+			"a running gateway holds its ports, so name its site to go through it", path)}
+	case errors.As(err, &known) && known.Code() == serial.PermissionDenied:
+		return nil, &drivers.Error{Cause: drivers.CauseRefused, Err: fmt.Errorf("serial port %s may not be opened by this user: "+
+			"add the user to the group of the port, on Debian dialout", path)}
+	default:
+		return nil, &drivers.Error{Cause: drivers.CauseUnreachable, Err: fmt.Errorf("serial port %s can not be opened: %w; "+
+			"is the adapter plugged in?", path, err)}
+	}
+	p := &serialPort{Port: port, idle: make(chan struct{}, 1)}
+	p.idle <- struct{}{}
+	return p, nil
+}
+
+// mode is the port's settings.
+func (c LinkConfig) mode() *serial.Mode {
+	m := &serial.Mode{BaudRate: c.baud(), DataBits: c.dataBits(), Parity: serial.NoParity, StopBits: serial.OneStopBit}
+	switch c.Parity {
+	case 'E':
+		m.Parity = serial.EvenParity
+	case 'O':
+		m.Parity = serial.OddParity
+	}
+	if c.StopBits == 2 {
+		m.StopBits = serial.TwoStopBits
+	}
+	return m
+}
+
+func (p *serialPort) Read(b []byte) (n int, err error) {
+	<-p.idle
+	defer func() { p.idle <- struct{}{} }()
+	for n == 0 && err == nil {
+		if p.closing.Load() {
+			return 0, io.ErrClosedPipe
+		}
+		n, err = p.Port.Read(b)
+	}
+	return n, err
+}
+
+func (p *serialPort) Close() error {
+	if p.closing.Swap(true) {
+		return nil
+	}
+	<-p.idle
+	defer func() { p.idle <- struct{}{} }()
+	return p.Port.Close()
+}
