@@ -13,7 +13,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/millgate/millgate/configs"
@@ -135,7 +134,11 @@ func (w *wires) capture(ctx context.Context, file string, links []modbus.LinkCon
 	}
 	since := time.Now()
 	failure := work()
-	return errors.Join(failure, w.writeCapture(context.WithoutCancel(ctx), file, links, since))
+	err = w.writeCapture(context.WithoutCancel(ctx), file, links, since)
+	if err != nil && errors.Is(failure, errReported) {
+		return err // which nobody has reported
+	}
+	return errors.Join(failure, err)
 }
 
 // writeCapture writes one file for each link; if there are several, each has the number of its link in its name.
@@ -228,12 +231,4 @@ func (t *gatewayTarget) send(ctx context.Context, o modbusOrder) (a modbusAnswer
 		return a, &drivers.Error{Cause: a.Cause, Err: errors.New(a.Error)}
 	}
 	return a, nil
-}
-
-// portHeld adds what to do when a serial port is in use.
-func portHeld(err error) error {
-	if errors.Is(err, syscall.EBUSY) {
-		return fmt.Errorf("%w; a gateway may hold the port: name its site, so that the request goes through it", err)
-	}
-	return err
 }

@@ -109,13 +109,13 @@ func readAround(ctx context.Context, target modbus.Target, unit uint8, r modbus.
 		if all, err := readMost(ctx, target, unit, r, widest+1); err == nil && len(all.Values) == widest+1 {
 			return all, nil
 		} else if err != nil && !isRefusal(err) {
-			return all, portHeld(err)
+			return all, err
 		}
 		r.Address++
 	}
 	at, err := readMost(ctx, target, unit, r, widest)
 	if err != nil && !isRefusal(err) {
-		return at, portHeld(err)
+		return at, err
 	}
 	if r.Address == 0 {
 		return at, err

@@ -167,7 +167,7 @@ func (p *probe) ask(ctx context.Context, links *modbus.Links, d configs.Device) 
 		}
 		cancel()
 		p.keep(points)
-		failure = errors.Join(failure, portHeld(err), driver.Close())
+		failure = errors.Join(failure, err, driver.Close())
 	}
 	if failure != nil {
 		p.Error = failure.Error()

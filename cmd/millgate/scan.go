@@ -215,7 +215,6 @@ func (f *scanFlags) work(ctx context.Context, scan *modbus.Scan, target modbus.T
 	for !scan.Done() {
 		if err := scan.Step(ctx, target); err != nil {
 			progress.end()
-			err = portHeld(err)
 			if ctx.Err() != nil {
 				err = errors.New("stopped before the end")
 			}
