@@ -19,8 +19,11 @@ import (
 
 // A running gateway answers other millgate commands over HTTP on a Unix socket in its data_dir, for its own user only:
 //
-//	GET /v1/status   everything it knows of itself (gatewayStatus)
-//	GET /v1/buffer   the queue (buffer.Snapshot)
+//	GET  /v1/status          everything it knows of itself (gatewayStatus)
+//	GET  /v1/buffer          the queue (buffer.Snapshot)
+//	POST /v1/probe           reads every tag of one device, or of all (probeOrder, []probe)
+//	POST /v1/modbus          one read request over one of its links (modbusOrder, modbusAnswer)
+//	GET  /v1/trace?place=    the last frames of the link there ([]modbus.Frame)
 const controlFile = "millgate.sock"
 
 // maxSocketPath is below what every system accepts for a Unix socket's path (108 bytes on Linux, 104 on macOS).
@@ -51,15 +54,22 @@ func (g *gateway) serveControl(ctx context.Context) error {
 		g.log.Warn("other millgate commands can not ask this gateway while it runs", "reason", err)
 		return nil
 	}
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) { answer(w, g.status()) })
-	mux.HandleFunc("GET /v1/buffer", func(w http.ResponseWriter, _ *http.Request) { answer(w, g.queue.Snapshot()) })
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second}
+	server := &http.Server{Handler: g.controls(), ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second}
 	defer context.AfterFunc(ctx, func() { _ = server.Close() })() // whoever still asks is cut off
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		g.log.Warn("other millgate commands can no longer ask this gateway", "reason", err)
 	}
 	return nil
+}
+
+func (g *gateway) controls() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) { answer(w, g.status()) })
+	mux.HandleFunc("GET /v1/buffer", func(w http.ResponseWriter, _ *http.Request) { answer(w, g.queue.Snapshot()) })
+	mux.HandleFunc("POST /v1/probe", g.serveProbe)
+	mux.HandleFunc("POST /v1/modbus", g.serveModbus)
+	mux.HandleFunc("GET /v1/trace", g.serveTrace)
+	return mux
 }
 
 func listenControl(dataDir string) (net.Listener, error) {
@@ -89,34 +99,4 @@ func answer(w http.ResponseWriter, v any) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	_, _ = w.Write(text) // fails when the one who asked has gone
-}
-
-// ask reads an answer of the gateway that runs on dataDir into v; running is false if there is none.
-func ask(ctx context.Context, dataDir, path string, v any) (running bool, err error) {
-	conn, err := new(net.Dialer).DialContext(ctx, "unix", filepath.Join(dataDir, controlFile))
-	if err != nil {
-		return false, nil
-	}
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("ask the running gateway: %w", err)
-		}
-	}()
-	client := &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{
-		DisableKeepAlives: true,
-		DialContext:       func(context.Context, string, string) (net.Conn, error) { return conn, nil },
-	}}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://gateway"+path, nil)
-	if err != nil {
-		return true, errors.Join(err, conn.Close())
-	}
-	response, err := client.Do(request)
-	if err != nil {
-		return true, err
-	}
-	defer func() { _ = response.Body.Close() }() // read to its end, or given up
-	if response.StatusCode != http.StatusOK {
-		return true, fmt.Errorf("it answers %s", response.Status)
-	}
-	return true, json.NewDecoder(response.Body).Decode(v)
 }

@@ -77,7 +77,7 @@ Begin with "millgate demo", which needs nothing; then "millgate check" and "mill
 		SilenceUsage:  true,
 	}
 	group(root,
-		demoCommand(), runCommand(), checkCommand(), probeCommand(), simulateCommand(),
+		demoCommand(), runCommand(), checkCommand(), probeCommand(), scanCommand(), simulateCommand(),
 		subscribeCommand(), mapsCommand(), bufferCommand(), versionCommand(),
 	)
 	root.CompletionOptions.HiddenDefaultCmd = true

@@ -17,35 +17,103 @@ import (
 	"github.com/millgate/millgate/drivers/modbus"
 )
 
+// probeFlags are the flags of probe.
+type probeFlags struct {
+	output *format
+	pcap   string
+	guess  guessFlags
+	line   lineFlags
+}
+
 func probeCommand() *cobra.Command {
+	var f probeFlags
 	cmd := &cobra.Command{
-		Use:   "probe SITE.yaml [DEVICE]",
+		Use:   "probe SITE.yaml|ENDPOINT [DEVICE]",
 		Short: "Read every tag once and show what the devices say",
 		Long: `Reads every tag of the site, or of one device, once: value, unit, quality, the registers as they came, and the time the
-request took. Compare the values with the device's panel. It works beside a running gateway.
-Exit code 1 if a device did not answer.`,
-		Example: "  millgate probe site.yaml\n  millgate probe site.yaml meter-1\n  millgate probe site.yaml meter-1 --output json",
-		Args:    takes("SITE.yaml", "[DEVICE]"),
+request took. Compare the values with the device's panel. While the site's gateway runs, the requests go through it.
+Exit code 1 if a device did not answer.
+
+With --guess and --at it finds out how registers hold what the panel shows, and prints the line for a device map. That also
+works without a site, with an endpoint in its place.`,
+		Example: `  millgate probe site.yaml
+  millgate probe site.yaml meter-1 --output json
+  millgate probe site.yaml meter-1 --pcap meter-1.pcap
+  millgate probe site.yaml meter-1 --guess 228.4 --at holding:0x2000
+  millgate probe tcp://192.168.1.10:502 --unit 1 --guess 228.4 --at input:0`,
+		Args: takes("SITE.yaml or ENDPOINT", "[DEVICE]"),
 	}
-	output := addOutput(cmd)
+	f.output = addOutput(cmd)
+	cmd.Flags().StringVar(&f.pcap, "pcap", "", "write the frames that passed to this file, for Wireshark")
+	f.guess.add(cmd)
+	f.line.add(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		site, err := configs.Load(args[0])
-		if err != nil {
-			return err
+		if strings.Contains(args[0], "://") {
+			return f.runAtEndpoint(cmd, args)
 		}
-		devices := site.Devices
-		if len(args) == 2 {
-			if devices, err = oneDevice(site, args[1]); err != nil {
-				return err
-			}
-		}
-		probes, err := probeAll(cmd.Context(), devices)
-		if err != nil {
-			return err
-		}
-		return printProbes(cmd.OutOrStdout(), cmd.ErrOrStderr(), probes, *output)
+		return f.run(cmd, args)
 	}
 	return cmd
+}
+
+func (f *probeFlags) run(cmd *cobra.Command, args []string) (err error) {
+	ctx := cmd.Context()
+	site, err := configs.Load(args[0])
+	if err != nil {
+		return err
+	}
+	devices := site.Devices
+	if len(args) == 2 {
+		if devices, err = oneDevice(site, args[1]); err != nil {
+			return err
+		}
+	}
+	w, err := wiresOf(ctx, site)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, w.close()) }()
+	work := func() error { return f.readTags(cmd, w, devices) }
+	if f.guess.on() {
+		if len(args) < 2 {
+			return errors.New("--guess is about one device: name it behind the site")
+		}
+		group := devices[0].Groups[0].Modbus
+		work = func() error { return f.guess.run(cmd, w, guessPlace{group.Link, group.Unit, group.Timeout}, *f.output) }
+	}
+	if f.pcap == "" {
+		return work()
+	}
+	return w.capture(ctx, f.pcap, linksOf(devices), work)
+}
+
+// runAtEndpoint is probe without a site: it can only guess.
+func (f *probeFlags) runAtEndpoint(cmd *cobra.Command, args []string) (err error) {
+	link, err := f.line.link(args[0])
+	if err != nil {
+		return err
+	}
+	if !f.guess.on() || len(args) > 1 {
+		return errors.New("an endpoint has no tags: add --guess and --at, or name a site; millgate scan shows which registers there are")
+	}
+	w, err := wiresOf(cmd.Context(), nil)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, w.close()) }()
+	work := func() error { return f.guess.run(cmd, w, guessPlace{link, f.guess.unit, f.line.timeout}, *f.output) }
+	if f.pcap == "" {
+		return work()
+	}
+	return w.capture(cmd.Context(), f.pcap, []modbus.LinkConfig{link}, work)
+}
+
+func (f *probeFlags) readTags(cmd *cobra.Command, w *wires, devices []configs.Device) error {
+	probes, err := w.probe(cmd.Context(), devices)
+	if err != nil {
+		return err
+	}
+	return printProbes(cmd.OutOrStdout(), cmd.ErrOrStderr(), probes, *f.output)
 }
 
 func oneDevice(site *configs.Site, id string) ([]configs.Device, error) {
@@ -61,20 +129,18 @@ func oneDevice(site *configs.Site, id string) ([]configs.Device, error) {
 
 // probe is what one device said.
 type probe struct {
-	device string
-	points []modbus.Probed
-	says   modbus.Identification // zero if the device does not identify itself
-	err    error                 // why it, or one of its poll groups, did not answer
+	Device string                `json:"device"`
+	Tags   []probedTag           `json:"tags"`
+	Says   modbus.Identification `json:"says"`            // zero if the device does not identify itself
+	Error  string                `json:"error,omitempty"` // why it, or one of its poll groups, did not answer
 }
 
 // probeAll asks all devices at the same time: those that share a link take turns there.
-func probeAll(ctx context.Context, devices []configs.Device) (probes []probe, err error) {
-	links := modbus.NewLinks()
-	defer func() { err = errors.Join(err, links.Close()) }()
+func probeAll(ctx context.Context, links *modbus.Links, devices []configs.Device) (probes []probe, err error) {
 	probes = make([]probe, len(devices))
 	var asking sync.WaitGroup
 	for i, d := range devices {
-		probes[i].device = d.ID
+		probes[i].Device = d.ID
 		asking.Go(func() { probes[i].ask(ctx, links, d) })
 	}
 	asking.Wait()
@@ -85,22 +151,26 @@ func probeAll(ctx context.Context, devices []configs.Device) (probes []probe, er
 const probeTimeout = 30 * time.Second
 
 func (p *probe) ask(ctx context.Context, links *modbus.Links, d configs.Device) {
+	var failure error
 	for _, g := range d.Groups {
 		driver, err := links.Driver(g.Modbus)
 		if err != nil {
-			p.err = err
+			p.Error = err.Error()
 			return
 		}
 		ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 		points, err := driver.Probe(ctx)
 		if err != nil {
 			points = unread(g, err)
-		} else if p.says == (modbus.Identification{}) {
-			p.says, _ = driver.Identification(ctx) // most devices do not have one
+		} else if p.Says == (modbus.Identification{}) {
+			p.Says, _ = driver.Identification(ctx) // most devices do not have one
 		}
 		cancel()
-		p.points = append(p.points, points...)
-		p.err = errors.Join(p.err, err, driver.Close())
+		p.keep(points)
+		failure = errors.Join(failure, err, driver.Close())
+	}
+	if failure != nil {
+		p.Error = failure.Error()
 	}
 }
 
@@ -125,18 +195,28 @@ type probedTag struct {
 	TookMS  float64         `json:"took_ms"`
 }
 
-func (p *probe) tags() []probedTag {
-	var out []probedTag
-	for _, point := range p.points {
+func (p *probe) keep(points []modbus.Probed) {
+	for _, point := range points {
 		r := point.Reading
-		t := probedTag{Device: p.device, Tag: r.Tag.Name, Unit: r.Tag.Unit, Quality: r.Quality.String(), Cause: r.Cause,
+		t := probedTag{Device: p.Device, Tag: r.Tag.Name, Unit: r.Tag.Unit, Quality: r.Quality.String(), Cause: r.Cause,
 			Raw: rawText(point), TookMS: float64(point.Took.Microseconds()) / 1000}
 		if !r.Value.IsZero() {
 			t.Value = r.Value.AppendJSON(nil)
 		}
-		out = append(out, t)
+		p.Tags = append(p.Tags, t)
 	}
-	return out
+}
+
+// valueText is the value for people.
+func (t *probedTag) valueText() string {
+	var text string
+	switch {
+	case len(t.Value) == 0:
+		return "-"
+	case json.Unmarshal(t.Value, &text) == nil:
+		return printable(text)
+	}
+	return string(t.Value)
 }
 
 func rawText(point modbus.Probed) []string {
@@ -157,8 +237,8 @@ func printProbes(w, stderr io.Writer, probes []probe, output format) error {
 	silent := 0
 	for i := range probes {
 		p := &probes[i]
-		tags = append(tags, p.tags()...)
-		if p.err != nil {
+		tags = append(tags, p.Tags...)
+		if p.Error != "" {
 			silent++
 		}
 		if output == asText {
@@ -173,8 +253,8 @@ func printProbes(w, stderr io.Writer, probes []probe, output format) error {
 		}
 	}
 	for _, p := range probes {
-		if p.err != nil {
-			fmt.Fprintf(stderr, "millgate: device %s did not answer: %v\n", p.device, p.err)
+		if p.Error != "" {
+			fmt.Fprintf(stderr, "millgate: device %s did not answer: %s\n", p.Device, p.Error)
 		}
 	}
 	if silent > 0 {
@@ -184,22 +264,26 @@ func printProbes(w, stderr io.Writer, probes []probe, output format) error {
 }
 
 func (p *probe) print(w io.Writer) error {
-	fmt.Fprint(w, p.device)
-	if p.says != (modbus.Identification{}) {
-		fmt.Fprintf(w, " identifies itself as %s %s %s", printable(p.says.Vendor), printable(p.says.Product), printable(p.says.Revision))
+	fmt.Fprint(w, p.Device)
+	if p.Says != (modbus.Identification{}) {
+		fmt.Fprint(w, " identifies itself as ", idText(p.Says))
 	}
 	fmt.Fprintln(w)
 	rows := [][]string{{"  tag", "value", "unit", "quality", "registers", "took"}}
-	for i, t := range p.tags() {
+	for _, t := range p.Tags {
 		quality := t.Quality
 		if t.Cause != "" {
 			quality += ": " + string(t.Cause)
 		}
-		rows = append(rows, []string{"  " + t.Tag, printable(p.points[i].Reading.Value.String()), t.Unit, quality, strings.Join(t.Raw, " "), fmt.Sprintf("%.1f ms", t.TookMS)})
+		rows = append(rows, []string{"  " + t.Tag, t.valueText(), t.Unit, quality, strings.Join(t.Raw, " "), fmt.Sprintf("%.1f ms", t.TookMS)})
 	}
 	if err := printTable(w, rows); err != nil {
 		return err
 	}
 	_, err := fmt.Fprintln(w)
 	return err
+}
+
+func idText(id modbus.Identification) string {
+	return strings.Join(strings.Fields(printable(id.Vendor)+" "+printable(id.Product)+" "+printable(id.Revision)), " ")
 }

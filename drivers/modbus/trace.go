@@ -82,3 +82,14 @@ func (t *trace) frames() []Frame {
 	}
 	return out
 }
+
+// Frames are the last ones that passed over the link at a place, the oldest first; none if there is no such link.
+func (l *Links) Frames(place string) []Frame {
+	l.mu.Lock()
+	k := l.links[place]
+	l.mu.Unlock()
+	if k == nil {
+		return nil
+	}
+	return k.trace.frames()
+}
