@@ -233,11 +233,16 @@ func (k *link) judge(s *seat, calls []*call, err error, took time.Duration) erro
 		k.conn.timeouts, k.conn.proven = 0, true
 		k.conn.pause.succeeded()
 	}
-	switch cause := drivers.CauseOf(failure); {
+	cause := drivers.CauseOf(failure)
+	fault := failure != nil && (cause == drivers.CauseGarbled || cause == drivers.CauseInternal && !errors.Is(failure, context.Canceled))
+	switch {
 	case alive:
 		k.answered(s)
 	case failure != nil && (bridge || cause == drivers.CauseTimeout || cause == drivers.CauseGarbled && k.config.Endpoint.Framing != MBAP):
-		k.unanswered(s, failure, took)
+		fault = k.unanswered(s, failure, took) || fault
+	}
+	if fault && k.links.OnFault != nil {
+		k.links.OnFault(k.place, k.config.Endpoint.Framing, k.trace.frames)
 	}
 	k.count(func(l *LinkStatus) { l.Requests += uint64(len(calls)) })
 	if err == nil {
