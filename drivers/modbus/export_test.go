@@ -9,9 +9,10 @@ import (
 
 // QuickRetry makes the pauses of a test short.
 func QuickRetry(t testing.TB) {
-	before := retry
+	before, beforeSerial := retry, retrySerial
 	retry = pace{first: 2 * time.Millisecond, last: 5 * time.Millisecond}
-	t.Cleanup(func() { retry = before })
+	retrySerial = retry
+	t.Cleanup(func() { retry, retrySerial = before, beforeSerial })
 }
 
 // DialWith makes links connect by dial, in the place of the network.

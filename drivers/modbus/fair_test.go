@@ -156,3 +156,47 @@ func TestSilentUnitsLeaveTheLinkToTheOthers(t *testing.T) {
 	f("rtu over tcp", modbus.RTU, modbus.TCP, 1, 0.99)
 	f("rtu over tcp", modbus.RTU, modbus.TCP, 5, 0.95)
 }
+
+// TestSilentLinksTouchNobody polls 50 devices on links of their own, of which five never answer: the others lose not one cycle.
+func TestSilentLinksTouchNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPlant(t)
+		dead := map[string]bool{}
+		for i := range 50 {
+			address := fmt.Sprint("device-", i)
+			u := p.device(modbus.LinkConfig{Endpoint: modbus.Endpoint{Address: address}}, 1, time.Second)
+			u.Latency(10 * time.Millisecond)
+			if i%10 == 7 {
+				u.Fault(modbussim.Fault{Kind: modbussim.Never})
+				dead[address+"/1"] = true
+			}
+		}
+		p.run(time.Minute, 5*time.Minute)
+		if share := p.share(func(id string) bool { return !dead[id] }); share != 1 {
+			t.Errorf("the others got %.4f of their cycles; bad %v, skipped %v", share, p.cycles.bad, p.cycles.skipped)
+		}
+	})
+}
+
+// TestUnitsTakeTurns: units are served in turn, whatever the number of requests that each has; one that is looked for comes last.
+func TestUnitsTakeTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPlant(t)
+		link := modbus.LinkConfig{Endpoint: modbus.Endpoint{Framing: modbus.RTU, Address: "line"}}
+		for range 5 { // five groups of one device, and one of each of the others: all want half of the line's time
+			p.device(link, 1, 100*time.Millisecond).Latency(20 * time.Millisecond)
+		}
+		for unit := range uint8(3) {
+			p.device(link, unit+2, 100*time.Millisecond).Latency(20 * time.Millisecond)
+		}
+		p.run(time.Second, time.Minute)
+		for id, want := range map[string]float64{"line/2": 1, "line/3": 1, "line/4": 1} {
+			if got := float64(p.cycles.good[id]) / float64(p.cycles.due[id]); got != want {
+				t.Errorf("%s got %.2f of its cycles beside a device that asks five times as much; bad %v", id, got, p.cycles.bad)
+			}
+		}
+		if got := p.cycles.good["line/1"]; got == 0 {
+			t.Error("the device that asks much got nothing")
+		}
+	})
+}

@@ -261,6 +261,9 @@ func (k *link) broken(s *seat, err error) error {
 		k.conn.timeouts++
 	}
 	var caused *drivers.Error
+	if e.Transport == TLS {
+		err = alerted(e.Address, err)
+	}
 	switch {
 	case !errors.As(err, &caused):
 		return k.lose(s, &drivers.Error{Cause: drivers.CauseLost, Err: fmt.Errorf("connection to %s: %w", k.place, err)})

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"sync/atomic"
 	"time"
 
@@ -19,32 +20,44 @@ const serialPoll = 100 * time.Millisecond
 // serialPort is an open port whose Close waits for its reader.
 type serialPort struct {
 	serial.Port
+	lock    io.Closer
 	closing atomic.Bool
 	idle    chan struct{} // holds a token while nobody reads
 }
 
 func openSerial(c LinkConfig) (io.ReadWriteCloser, error) {
 	path := c.Endpoint.Address
+	lock, busy, err := lockPort(path)
+	if err != nil {
+		return nil, portError(path, busy, err)
+	}
 	port, err := serial.Open(path, c.mode())
 	if err == nil {
 		err = port.SetReadTimeout(serialPoll)
 	}
-	var known *serial.PortError
-	switch {
-	case err == nil:
-	case errors.As(err, &known) && known.Code() == serial.PortBusy:
-		return nil, &drivers.Error{Cause: drivers.CauseRefused, Err: fmt.Errorf("serial port %s is in use by another program: "+
-			"a running gateway holds its ports, so name its site to go through it", path)}
-	case errors.As(err, &known) && known.Code() == serial.PermissionDenied:
-		return nil, &drivers.Error{Cause: drivers.CauseRefused, Err: fmt.Errorf("serial port %s may not be opened by this user: "+
-			"add the user to the group of the port, on Debian dialout", path)}
-	default:
-		return nil, &drivers.Error{Cause: drivers.CauseUnreachable, Err: fmt.Errorf("serial port %s can not be opened: %w; "+
-			"is the adapter plugged in?", path, err)}
+	if err != nil {
+		var known *serial.PortError
+		busy := errors.As(err, &known) && known.Code() == serial.PortBusy
+		return nil, errors.Join(portError(path, busy, err), lock.Close())
 	}
-	p := &serialPort{Port: port, idle: make(chan struct{}, 1)}
+	p := &serialPort{Port: port, lock: lock, idle: make(chan struct{}, 1)}
 	p.idle <- struct{}{}
 	return p, nil
+}
+
+func portError(path string, busy bool, err error) error {
+	var known *serial.PortError
+	switch {
+	case busy:
+		return &drivers.Error{Cause: drivers.CauseRefused, Err: fmt.Errorf("serial port %s is in use by another program: "+
+			"a running gateway holds its ports, so name its site to go through it", path)}
+	case errors.Is(err, fs.ErrPermission), errors.As(err, &known) && known.Code() == serial.PermissionDenied:
+		return &drivers.Error{Cause: drivers.CauseRefused, Err: fmt.Errorf("serial port %s may not be opened by this user: "+
+			"add the user to the group of the port, on Debian dialout", path)}
+	default:
+		return &drivers.Error{Cause: drivers.CauseUnreachable, Err: fmt.Errorf("serial port %s can not be opened: %w; "+
+			"is the adapter plugged in?", path, err)}
+	}
 }
 
 // mode is the port's settings.
@@ -80,5 +93,5 @@ func (p *serialPort) Close() error {
 	}
 	<-p.idle
 	defer func() { p.idle <- struct{}{} }()
-	return p.Port.Close()
+	return errors.Join(p.Port.Close(), p.lock.Close())
 }

@@ -22,18 +22,25 @@ func dialTLS(ctx context.Context, dialer *net.Dialer, c LinkConfig) (io.ReadWrit
 	}
 	conn, err := (&tls.Dialer{NetDialer: dialer, Config: config}).DialContext(ctx, "tcp", c.Endpoint.Address)
 	var unverified *tls.CertificateVerificationError
-	var alert tls.AlertError
 	switch {
 	case err == nil:
 		return conn, nil
 	case errors.As(err, &unverified):
 		err = fmt.Errorf("the certificate of %s is not trusted: %w; name the authority that signed it as ca_file", c.Endpoint.Address, unverified.Err)
 		return nil, &drivers.Error{Cause: drivers.CauseRefused, Err: err}
-	case errors.As(err, &alert):
-		err = fmt.Errorf("%s refuses the gateway's certificate, or the lack of one: %w; see cert_file and key_file", c.Endpoint.Address, alert)
-		return nil, &drivers.Error{Cause: drivers.CauseRefused, Err: err}
 	}
-	return nil, err
+	return nil, alerted(c.Endpoint.Address, err)
+}
+
+// alerted is err, or what it means if the device has ended the connection with a TLS alert. With TLS 1.3 that comes in the place of the
+// first answer.
+func alerted(address string, err error) error {
+	var alert *net.OpError
+	if !errors.As(err, &alert) || alert.Op != "remote error" {
+		return err
+	}
+	return &drivers.Error{Cause: drivers.CauseRefused,
+		Err: fmt.Errorf("%s refuses the gateway's certificate, or the lack of one: %w; see cert_file and key_file", address, alert.Err)}
 }
 
 func (f TLSFiles) config(address string) (*tls.Config, error) {
