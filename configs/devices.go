@@ -305,7 +305,7 @@ func (s *site) checkFeasible(d *deviceSpec, out *Device) {
 		if d.timeout > g.Interval {
 			s.at(d.node, "device %q: timeout %v is longer than the interval %v of its fastest tags", d.id, d.timeout, g.Interval)
 		}
-		if n := len(modbus.Plan(g.Modbus.Points, g.Modbus.MaxRegisters, g.Modbus.MaxGap)); time.Duration(n)*perRequest > g.Interval {
+		if n := len(modbus.Plan(g.Modbus)); time.Duration(n)*perRequest > g.Interval {
 			s.at(d.node, "device %q: %d requests do not fit into an interval of %v; make it at least %v, or poll fewer tags that often", d.id, n, g.Interval, time.Duration(n)*perRequest)
 		}
 	}

@@ -70,7 +70,7 @@ func summarize(site *configs.Site) summary {
 		for _, g := range d.Groups {
 			sum.Endpoint, sum.Unit = g.Modbus.Link.Endpoint.String(), g.Modbus.Unit
 			sum.Tags += len(g.Modbus.Points)
-			sum.Requests += len(modbus.Plan(g.Modbus.Points, g.Modbus.MaxRegisters, g.Modbus.MaxGap))
+			sum.Requests += len(modbus.Plan(g.Modbus))
 			sum.Rate += float64(len(g.Modbus.Points)) / g.Interval.Seconds()
 		}
 		s.Devices = append(s.Devices, sum)
