@@ -119,7 +119,7 @@ func (s *simulator) attach(site *configs.Site) error {
 		for _, g := range d.Groups {
 			device.server, device.unit = s.servers[g.Modbus.Link.Place()], g.Modbus.Unit
 			unit := device.server.Unit(device.unit)
-			for _, r := range modbus.Plan(g.Modbus.Points, g.Modbus.MaxRegisters, g.Modbus.MaxGap) {
+			for _, r := range modbus.Plan(g.Modbus) {
 				unit.SetRegisters(r.Table, r.Address, make([]uint16, r.Quantity)) // also what is read between two points
 			}
 			for _, p := range g.Modbus.Points {

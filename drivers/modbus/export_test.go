@@ -11,3 +11,10 @@ func QuickRetry(t testing.TB) {
 	retry = pace{first: 2 * time.Millisecond, last: 5 * time.Millisecond}
 	t.Cleanup(func() { retry = before })
 }
+
+// QuickRefusals makes a driver ask again soon for what a device refuses.
+func QuickRefusals(t testing.TB, pause time.Duration) {
+	before := retryFirst
+	retryFirst = pause
+	t.Cleanup(func() { retryFirst = before })
+}
