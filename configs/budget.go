@@ -63,8 +63,8 @@ func (l *Line) add(d Device) {
 		if l.Cycle == 0 || g.Interval < l.Cycle {
 			l.Cycle = g.Interval
 		}
-		l.Requests += len(planOf(g.Modbus))
-		l.Use += float64(cycleCost(g.Modbus)) / float64(g.Interval)
+		l.Requests += len(modbus.Plan(g.Modbus))
+		l.Use += float64(modbus.CycleCost(g.Modbus)) / float64(g.Interval)
 	}
 }
 
@@ -91,20 +91,8 @@ func (s *site) checkFeasible(d *deviceSpec, out *Device) {
 		if d.timeout > g.Interval {
 			s.at(d.at[""], "device %q: timeout %v is longer than the interval %v of its fastest tags", d.id, d.timeout, g.Interval)
 		}
-		if n := len(planOf(g.Modbus)); d.link.config.Baud == 0 && time.Duration(n)*perRequest > g.Interval {
+		if n := len(modbus.Plan(g.Modbus)); d.link.config.Baud == 0 && time.Duration(n)*perRequest > g.Interval {
 			s.at(d.at[""], "device %q: %d requests do not fit into an interval of %v; make it at least %v, or poll fewer tags that often", d.id, n, g.Interval, time.Duration(n)*perRequest)
 		}
 	}
-}
-
-func planOf(c modbus.Config) []modbus.Request {
-	return modbus.Plan(c.Points, c.MaxRegisters, c.MaxGap)
-}
-
-func cycleCost(c modbus.Config) (sum time.Duration) {
-	for _, r := range planOf(c) {
-		bytes := 13 + 2*time.Duration(r.Quantity)
-		sum += 20*time.Millisecond + bytes*11*time.Second/time.Duration(c.Link.Baud)
-	}
-	return sum
 }

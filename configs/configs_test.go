@@ -153,6 +153,9 @@ func TestResolved(t *testing.T) {
 	if len(press.Groups) != 2 || press.Groups[1].Interval != 100*time.Millisecond || press.Groups[1].Modbus.Timeout != 80*time.Millisecond {
 		t.Errorf("groups %+v", press.Groups)
 	}
+	if got := press.Groups[1].Modbus.Learned; got != filepath.Join("/var/lib/millgate", "learned", "press-7-100.json") {
+		t.Errorf("learned %s", got)
+	}
 	rule := press.Groups[0].Rules[1]
 	if !rule.OnChange || rule.Deadband != 0.2 || rule.MaxSilence != time.Minute || rule.Tag.Kind != drivers.Gauge {
 		t.Errorf("rule %+v", rule)

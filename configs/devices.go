@@ -288,6 +288,7 @@ func (s *site) addPoint(out *Device, d *deviceSpec, p *pointSpec) {
 		}
 		out.Groups = append(out.Groups, Group{Interval: interval, Modbus: modbus.Config{
 			Device: d.id, Link: d.link.config, Unit: uint8(d.unit), Timeout: timeout, MaxRegisters: d.maxRegisters, MaxGap: gap,
+			Learned: filepath.Join(s.out.DataDir, "learned", fmt.Sprintf("%s-%d.json", d.id, interval.Milliseconds())),
 		}})
 	}
 	g := &out.Groups[i]

@@ -83,7 +83,7 @@ func summarize(site *configs.Site) summary {
 		for _, g := range d.Groups {
 			sum.Endpoint, sum.Unit = g.Modbus.Link.Endpoint.String(), g.Modbus.Unit
 			sum.Tags += len(g.Modbus.Points)
-			sum.Requests += len(modbus.Plan(g.Modbus.Points, g.Modbus.MaxRegisters, g.Modbus.MaxGap))
+			sum.Requests += len(modbus.Plan(g.Modbus))
 			sum.Rate += float64(len(g.Modbus.Points)) / g.Interval.Seconds()
 		}
 		s.Devices = append(s.Devices, sum)
@@ -128,7 +128,7 @@ func printLines(w io.Writer, lines []lineSummary) error {
 	rows := [][]string{{"line", "devices", "requests per cycle", "needs", "of", "use"}}
 	for _, l := range lines {
 		ms := func(n int64) string { return (time.Duration(n) * time.Millisecond).String() }
-		rows = append(rows, []string{l.Name, fmt.Sprint(len(l.Devices)), fmt.Sprint(l.Requests), ms(l.Needs), ms(l.Cycle), fmt.Sprintf("%.0f %%", 100*l.Use)})
+		rows = append(rows, []string{l.Name, fmt.Sprint(len(l.Devices)), fmt.Sprint(l.Requests), ms(l.Needs), ms(l.Cycle), fmt.Sprintf("%.0f %%", math.Ceil(100*l.Use))})
 	}
 	if _, err := fmt.Fprintln(w); err != nil {
 		return err

@@ -141,7 +141,7 @@ func (s *simulator) attach(site *configs.Site) error {
 				break
 			}
 			unit := device.link.Unit(device.unit)
-			for _, r := range modbus.Plan(g.Modbus.Points, g.Modbus.MaxRegisters, g.Modbus.MaxGap) {
+			for _, r := range modbus.Plan(g.Modbus) {
 				unit.SetRegisters(r.Table, r.Address, make([]uint16, r.Quantity)) // also what is read between two points
 			}
 			for _, p := range g.Modbus.Points {

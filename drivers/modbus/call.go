@@ -93,6 +93,9 @@ func (c *call) take(packager goburrow.Packager, adu, answer []byte) error {
 		return garbled("an answer to function %d where %d was asked", pdu.FunctionCode, asked)
 	}
 	if n := expected(c.request); n >= 0 && (len(pdu.Data) != 1+n || int(pdu.Data[0]) != n) {
+		if got := len(pdu.Data) - 1; got >= 0 && got < n && int(pdu.Data[0]) == got {
+			return garbled("%d bytes of data instead of %d: %w", got, n, errShort)
+		}
 		return garbled("%d bytes of data instead of %d", len(pdu.Data)-1, n)
 	}
 	c.answer = append(c.answer, pdu.Data...)

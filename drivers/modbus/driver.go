@@ -3,36 +3,37 @@ package modbus
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/millgate/millgate/drivers"
 )
 
-// Driver reads one poll group. It implements drivers.Driver.
+// Driver reads one poll group. It implements drivers.Driver and drivers.Reporter.
+//
+// It finds by itself which requests the device answers: one that is refused is taken apart in the same Read until only those points are
+// bad that the device does not have, and from what it learns it makes the plan that takes the least time of the link.
 type Driver struct {
-	device    string
-	links     *Links
-	seat      *seat // nil after Close
-	points    []Point
-	timeout   time.Duration
-	requests  []planned
-	of        []int     // per point: its request
-	splitAt   time.Time // when requests departed from the plan (split.go); zero: they are the plan
-	fruitless int       // Reads in a row that split and were served nothing
-	codecs    []codec   // per point
-	limits    limits
+	cfg      Config
+	links    *Links
+	seat     *seat // nil after Close
+	timeout  time.Duration
+	codecs   []codec // per point
+	together bool    // planned requests are handed over at once
+	learner  *learner
+	schedule
+	report
 }
 
-type limits struct{ registers, gap int }
-
-// planned is a request with its frame, made once, and its outcome in the Read under way.
-type planned struct {
-	Request
-	call  call
-	took  time.Duration
-	cause drivers.Cause // why nothing came; empty if it did
+// schedule is the requests of a Read.
+type schedule struct {
+	requests []*planned      // the planned ones, and behind them those which the Read under way added
+	calls    []*call         // of the planned ones
+	of       []int           // per point: its request; -1: it is quarantined
+	refused  []drivers.Cause // per point: why it is quarantined
+	next     []job           // the plan from the next Read on; nil: this one
+	settled  bool            // nothing new can be learned from answers to this plan
+	retry    time.Time       // when something refused is due to be asked again
 }
 
 // Driver makes the driver of one poll group; it connects at the first Read.
@@ -40,28 +41,76 @@ func (l *Links) Driver(cfg Config) (*Driver, error) {
 	if err := cfg.check(); err != nil {
 		return nil, fmt.Errorf("device %s: %w", cfg.Device, err)
 	}
-	if cfg.Timeout <= 0 {
-		cfg.Timeout = defaultTimeout
-	}
 	seat, err := l.join(cfg.Link, cfg.Unit)
 	if err != nil {
 		return nil, fmt.Errorf("device %s: %w", cfg.Device, err)
 	}
 	d := &Driver{
-		device: cfg.Device, links: l, seat: seat, timeout: cfg.Timeout,
-		points: cfg.Points, limits: limits{cfg.MaxRegisters, cfg.MaxGap},
+		cfg: cfg, links: l, seat: seat, timeout: cfg.Timeout, together: cfg.Link.InFlight > 1,
+		learner: &learner{rules: newRules(cfg), items: itemsOf(cfg.Points)},
 	}
-	d.replan()
+	if d.timeout <= 0 {
+		d.timeout = defaultTimeout
+	}
 	for _, p := range cfg.Points {
 		d.codecs = append(d.codecs, newCodec(p))
 	}
+	d.of, d.refused = make([]int, len(cfg.Points)), make([]drivers.Cause, len(cfg.Points))
+	d.learner.know = d.load()
+	d.announced = d.quarantined()
+	d.next = d.learner.plan()
+	d.publish()
 	return d, nil
 }
 
-func newPlanned(r Request) planned { return planned{Request: r, call: newCall(r)} }
+// prepare makes the requests those of the plan.
+func (d *Driver) prepare() {
+	if d.forget.Swap(false) {
+		d.learner = &learner{rules: d.learner.rules, items: d.learner.items}
+		d.next = d.learner.plan()
+		d.publish()
+	}
+	if d.next == nil {
+		d.requests = d.requests[:len(d.calls)]
+		return
+	}
+	silent := map[span]int{}
+	for _, r := range d.requests {
+		silent[r.span] = r.silent
+	}
+	d.requests, d.calls, d.settled = nil, nil, false
+	for i := range d.of {
+		d.of[i] = -1
+		d.refused[i] = ""
+	}
+	for _, j := range d.next {
+		r := newPlanned(j)
+		r.silent = silent[j.span] % silencesRefuse // those that were enough are spent
+		for _, it := range j.items {
+			for _, p := range it.points {
+				d.of[p] = len(d.requests)
+			}
+		}
+		d.requests, d.calls = append(d.requests, r), append(d.calls, &r.call)
+	}
+	for p, fact := range d.quarantined() {
+		d.refused[p] = fact.Cause
+	}
+	d.next = nil
+}
 
-// at is when the answer came, ms since 1970 UTC.
-func (p *planned) at() int64 { return drivers.Millis(p.call.at) }
+// quarantined is the points that the device refuses, and the fact that says so.
+func (d *Driver) quarantined() map[int]fact {
+	out := map[int]fact{}
+	for _, it := range d.learner.items {
+		if f := d.learner.know.refusal(it.span); f != nil {
+			for _, p := range it.points {
+				out[p] = *f
+			}
+		}
+	}
+	return out
+}
 
 // Read is drivers.Driver's. A reading's time is when the answer came that brought it.
 func (d *Driver) Read(ctx context.Context, dst []drivers.Reading) ([]drivers.Reading, error) {
@@ -75,75 +124,13 @@ func (d *Driver) Read(ctx context.Context, dst []drivers.Reading) ([]drivers.Rea
 	return dst, nil
 }
 
-// poll sends the planned requests. It fails if none was answered; an exception is an answer.
-func (d *Driver) poll(ctx context.Context) error {
-	var failure error
-	silences, splits, answered, served := 0, 0, false, false
-	if !d.splitAt.IsZero() && time.Since(d.splitAt) > splitsKept {
-		d.replan()
-	}
-	for i := 0; i < len(d.requests); i++ {
-		r := &d.requests[i]
-		if failure != nil && silences != 1 { // the link has failed, or stays silent: the rest would fare no better
-			r.cause = causeOf(failure)
-			continue
-		}
-		exception, err := d.request(ctx, r)
-		r.cause = exception
-		switch {
-		case err == nil:
-			silences, answered, failure = 0, true, nil
-			served = served || exception == ""
-			if splits < splitsPerRead && !d.barren() && refusesPart(exception) && d.split(i) {
-				splits++
-				i-- // both halves are asked in this Read
-			}
-		case ctx.Err() != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded):
-			return ctx.Err()
-		default:
-			r.cause = causeOf(err)
-			if failure == nil || drivers.CauseOf(err) != drivers.CauseBackOff { // a pause says that nothing was sent, and something was
-				failure = err
-			}
-			switch r.cause {
-			case drivers.CauseTimeout:
-				silences++
-			case drivers.CauseGarbled:
-				silences = 1 // one bad frame: the next may be whole
-			default:
-				silences = maxSilences
-			}
-		}
-	}
-	if !answered && len(d.requests) > 0 {
-		return failure
-	}
-	d.splitIn(splits, served)
-	return nil
-}
-
-// causeOf is the cause for a reading: in a Read that was begun, a pause stands for the failure before it.
-func causeOf(err error) drivers.Cause {
-	var e *drivers.Error
-	if errors.As(err, &e) && e.Cause == drivers.CauseBackOff {
-		return drivers.CauseOf(e.Err)
-	}
-	return drivers.CauseOf(err)
-}
-
-// request sends one planned request and keeps its data. A refusal is not an error but its cause.
-func (d *Driver) request(ctx context.Context, r *planned) (exception drivers.Cause, err error) {
-	d.seat.exchange(ctx, d.timeout, &r.call)
-	r.took = r.call.at.Sub(r.call.began)
-	if r.call.exception != 0 {
-		return drivers.CauseOf(r.call.err), nil
-	}
-	return "", r.call.err
-}
-
 // reading makes point i's reading of what poll brought; at stands in where nothing came.
 func (d *Driver) reading(i int, at int64) drivers.Reading {
-	c, r := &d.codecs[i], &d.requests[d.of[i]]
+	c := &d.codecs[i]
+	if d.of[i] < 0 {
+		return drivers.BadReading(c.point.Tag, d.refused[i], at)
+	}
+	r := d.requests[d.of[i]]
 	if r.cause != "" {
 		return drivers.BadReading(c.point.Tag, r.cause, at)
 	}
@@ -155,8 +142,8 @@ func (d *Driver) reading(i int, at int64) drivers.Reading {
 }
 
 func (d *Driver) value(i int) (drivers.Value, drivers.Cause) {
-	c, r := &d.codecs[i], &d.requests[d.of[i]]
-	offset := int(c.point.Address - r.Address)
+	c, r := &d.codecs[i], d.requests[d.of[i]]
+	offset := int(c.point.Address) - r.From
 	if c.point.Table.Bits() {
 		return drivers.BoolValue(r.call.data()[offset/8]>>(offset%8)&1 == 1), ""
 	}
@@ -171,12 +158,16 @@ func (d *Driver) Probe(ctx context.Context) ([]Probed, error) {
 	now := drivers.Millis(time.Now())
 	probed := make([]Probed, len(d.codecs))
 	for i := range d.codecs {
-		c, r := &d.codecs[i], &d.requests[d.of[i]]
-		probed[i] = Probed{Point: c.point, Reading: d.reading(i, now), Took: r.took}
-		if r.cause != "" {
+		c := &d.codecs[i]
+		probed[i] = Probed{Point: c.point, Reading: d.reading(i, now)}
+		if d.of[i] < 0 {
 			continue
 		}
-		offset := int(c.point.Address - r.Address)
+		r := d.requests[d.of[i]]
+		if probed[i].Took = r.took; r.cause != "" {
+			continue
+		}
+		offset := int(c.point.Address) - r.From
 		if c.point.Table.Bits() {
 			probed[i].Raw = []uint16{uint16(r.call.data()[offset/8] >> (offset % 8) & 1)}
 			continue
@@ -191,6 +182,7 @@ func (d *Driver) Probe(ctx context.Context) ([]Probed, error) {
 // Close gives up the driver's share of its link; the last one closes it.
 func (d *Driver) Close() error {
 	if d.seat != nil {
+		d.save(time.Time{})
 		d.links.leave(d.seat)
 		d.seat = nil
 	}

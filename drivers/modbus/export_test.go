@@ -19,3 +19,10 @@ func QuickRetry(t testing.TB) {
 func (l *Links) DialWith(dial func(context.Context, LinkConfig) (io.ReadWriteCloser, error)) {
 	l.dial = dial
 }
+
+// QuickRefusals makes a driver ask again soon for what a device refuses.
+func QuickRefusals(t testing.TB, pause time.Duration) {
+	before := retryFirst
+	retryFirst = pause
+	t.Cleanup(func() { retryFirst = before })
+}

@@ -218,7 +218,7 @@ func (k *link) judge(s *seat, calls []*call, err error, took time.Duration) erro
 		case !c.ended:
 		case c.exception == 10 || c.exception == 11: // the bridge answers, and says that the unit does not
 			bridge, failure = true, c.err
-		case c.exception == 0 && c.err != nil:
+		case c.exception == 0 && c.err != nil && !errors.Is(c.err, errShort):
 			failure = c.err
 		default:
 			alive = true

@@ -27,8 +27,12 @@ type Config struct {
 	Unit         uint8         // 0 to 247
 	Timeout      time.Duration // of one request, and of connecting; default 1 s
 	MaxRegisters int           // largest quantity of registers in one request, 1 to 125; 0 means 125
-	MaxGap       int           // registers nobody asked for that may be read to save a request; -1 none, 0 means the default
+	MaxGap       int           // registers nobody asked for that may be read to save a request; -1 none, 0 as many as pay
 	Points       []Point
+
+	// Learned is the file in which is kept what the device has shown about the requests that it answers; empty: it is learned anew
+	// after each start.
+	Learned string
 }
 
 const (

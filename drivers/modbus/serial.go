@@ -1,6 +1,7 @@
 package modbus
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -62,7 +63,7 @@ func portError(path string, busy bool, err error) error {
 
 // mode is the port's settings.
 func (c LinkConfig) mode() *serial.Mode {
-	m := &serial.Mode{BaudRate: c.baud(), DataBits: c.dataBits(), Parity: serial.NoParity, StopBits: serial.OneStopBit}
+	m := &serial.Mode{BaudRate: c.baud(), DataBits: cmp.Or(c.DataBits, 8), Parity: serial.NoParity, StopBits: serial.OneStopBit}
 	switch c.Parity {
 	case 'E':
 		m.Parity = serial.EvenParity
