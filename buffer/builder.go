@@ -14,13 +14,17 @@ type builder struct {
 	readings Block
 	events   Block
 	account  account
-	pos      uint64  // of the last Append in it
-	size     int     // upper bound of its JSON in bytes, all blocks together
-	open     [2]int  // of that, the open readings and events blocks
-	answered []int64 // by device position: the last good cycle not yet told by a block, ms since 1970 UTC; 0 none
-	spoke    []bool  // by device position: the open block holds a reading of it
-	seen     int     // JSON bytes that a block may need to name all silent devices
+	pos      uint64              // of the last Append in it
+	size     int                 // upper bound of its JSON in bytes, all blocks together
+	open     [2]int              // of that, the open readings and events blocks
+	answered []int64             // by device position: the last good cycle not yet told by a block, ms since 1970 UTC; 0 none
+	spoke    []bool              // by device position: the open block holds a reading of it
+	seen     int                 // JSON bytes that a block may need to name all silent devices
+	spare    [][]drivers.Reading // memory of committed blocks, for those to come
 }
+
+// maxSpare is more than the blocks of one commit in steady work.
+const maxSpare = 6
 
 func newBuilder(cat *catalogue) *builder {
 	b := &builder{account: account{}, answered: make([]int64, len(cat.devices)), spoke: make([]bool, len(cat.devices))}
@@ -93,6 +97,9 @@ func (b *builder) closeReadings(cat *catalogue) {
 	}
 	b.closed = append(b.closed, &closed)
 	b.readings = Block{}
+	if last := len(b.spare) - 1; last >= 0 {
+		b.readings.Readings, b.spare = b.spare[last], b.spare[:last]
+	}
 	b.open[0] = 0
 }
 
@@ -113,16 +120,17 @@ func (b *builder) close(cat *catalogue) {
 	b.closeReadings(cat)
 }
 
-// reset empties a committed builder for another turn; it keeps the memory of the largest block.
+// reset empties a committed builder for another turn; it keeps the memory of its blocks.
 func (b *builder) reset() {
-	keep := b.readings.Readings
 	for _, c := range b.closed {
-		if cap(c.Readings) > cap(keep) {
-			keep = c.Readings
+		if cap(c.Readings) > 0 && len(b.spare) < maxSpare {
+			clear(c.Readings) // texts must not outlive their block
+			b.spare = append(b.spare, c.Readings[:0])
 		}
 	}
-	clear(keep[:cap(keep)]) // texts must not outlive their block
-	*b = builder{account: account{}, answered: b.answered, spoke: b.spoke, seen: b.seen, readings: Block{Readings: keep[:0]}}
+	open := b.readings.Readings
+	clear(open)
+	*b = builder{account: account{}, answered: b.answered, spoke: b.spoke, seen: b.seen, spare: b.spare, readings: Block{Readings: open[:0]}}
 	clear(b.answered)
 	clear(b.spoke)
 }

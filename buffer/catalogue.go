@@ -41,6 +41,17 @@ type CatalogueTag struct {
 	Interval   int64    `json:"interval_ms,omitempty"` // 0 for "up"
 	Deadband   *float64 `json:"deadband,omitempty"`    // present: only changes larger than this are stored
 	MaxSilence int64    `json:"max_silence_ms,omitempty"`
+
+	States     map[int64]drivers.EventText `json:"states,omitempty"`     // what the codes mean; of a bool 0 and 1
+	Alarms     map[uint8]CatalogueAlarm    `json:"alarms,omitempty"`     // by bit, the lowest being 0
+	Modulus    float64                     `json:"modulus,omitempty"`    // the value at which a counter begins again, in the tag's unit; 0: not said
+	Resolution float64                     `json:"resolution,omitempty"` // the smallest step, in the tag's unit; 0: not said
+}
+
+// CatalogueAlarm is what is wrong while a bit of the tag's value is set.
+type CatalogueAlarm struct {
+	Severity drivers.Severity `json:"severity"`
+	drivers.EventText
 }
 
 // UpTag is the tag that every device has, at the head of its list: whether it answers.

@@ -10,7 +10,6 @@ import (
 // open begins the account of a cycle that took so many ticks: its own, unless it came too late for it, and those that passed.
 func (l *loop) open(ticks uint64, late bool) {
 	n, status := uint64(len(l.group.Tags)), &l.device.status
-	l.events = l.events[:0]
 	l.account = drivers.Cycle{Device: status.Device, Due: ticks * n, Bad: l.account.Bad[:0], Skipped: l.account.Skipped[:0]}
 	if !late {
 		status.Cycles++

@@ -34,6 +34,22 @@ var advice = map[drivers.Cause]drivers.EventText{
 		ZH: "请检查网桥后面的设备是否通电、接线和站号（unit）是否正确。",
 		EN: "Check that the device behind the bridge has power, and its wiring and unit id.",
 	},
+	drivers.CauseCounterRollover: {
+		ZH: "无需处理：增量已按满量程计算。",
+		EN: "There is nothing to do: what it counted goes through its end.",
+	},
+	drivers.CauseCounterReset: {
+		ZH: "如果没有人清零，请检查设备供电；清零前未读取的增量无法得知。",
+		EN: "If nobody did it, check the device's power supply. What it counted between the last reading and that moment is not known.",
+	},
+	drivers.CauseCounterSwap: {
+		ZH: "如果更换了表计，请记录日期、旧表止码、新表起码和新变比；否则请核对站号（unit）和寄存器地址。",
+		EN: "If a meter was changed, note the date, its last and the new one's first reading, and the new ratios; if not, check unit id and address.",
+	},
+	drivers.CauseCounterSpike: {
+		ZH: "如果反复出现，请检查接线干扰、字序，以及映射中的 max_rate 是否过小。",
+		EN: "If it comes again, check the cable for interference, the word order, and whether the map's max_rate is too small.",
+	},
 	drivers.CauseInternal: {
 		ZH: "请将网关日志发送给开发者。",
 		EN: "Please send the gateway's log to its makers.",

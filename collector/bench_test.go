@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/millgate/millgate/collector/kpi"
 	"github.com/millgate/millgate/drivers"
 )
 
@@ -31,7 +32,12 @@ func benchmarkLoop(onChange bool) (*loop, *instant) {
 	d := &instant{}
 	dev := makeDevice("d", time.Hour, 100, d)
 	for i := range dev.Groups[0].Tags {
-		dev.Groups[0].Tags[i].OnChange = onChange
+		rule := &dev.Groups[0].Tags[i]
+		rule.OnChange = onChange
+		if i%10 == 0 {
+			rule.Counter, rule.States = &kpi.CounterRule{Modulus: 1 << 16}, []StateText{{Code: int64(i)}}
+			rule.Alarms, rule.Expect = []Alarm{{Bit: 63}}, &Expectation{Value: float64(i)}
+		}
 		d.readings = append(d.readings, drivers.Reading{Tag: dev.Groups[0].Tags[i].Tag, Value: drivers.IntValue(int64(i)), Quality: drivers.Good})
 	}
 	c := New(Config{Devices: []Device{dev}, Store: nothing{}, Log: slog.New(slog.DiscardHandler)})
@@ -64,6 +70,7 @@ func TestCycleAllocatesNothing(t *testing.T) {
 			tick++
 			l.open(1, false)
 			readings := l.book(ctx, append(l.readings[:0], d.readings...), nil, now)
+			l.events = inspect(l.watched, readings, l.events[:0], tick)
 			readings = l.reportByException(readings, tick, 1)
 			l.handOver(readings, tick)
 		})

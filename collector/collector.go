@@ -1,6 +1,6 @@
 // Package collector polls devices on time and hands what they say to a store.
 //
-// It owns the schedule, report by exception, the tag "up" of each device, and the account of each cycle.
+// It owns the schedule, the inspection of values, report by exception, the tag "up" of each device, and the account of each cycle.
 //
 // Invariants:
 //  1. Ticks are the multiples of a group's interval since 1970 UTC, as the wall clock stood when Run began, on the monotonic clock
@@ -11,8 +11,9 @@
 //  4. Unless the store refuses, whoever holds the last stored reading of each tag knows its quality and cause, and its value to
 //     within the deadband; what was refused is stored with the next cycle.
 //  5. What one device or its driver does wrong touches its own groups only.
+//  6. Inspection changes no value: it lowers a quality and tells an event.
 //
-// Is: when to ask, what of the answer is worth storing, whether a device answers. Is not: a protocol, a back-off (drivers know
+// Is: when to ask, what of the answer is to be doubted and what is worth storing, whether a device answers. Is not: a protocol, a back-off (drivers know
 // when to leave a device alone), a queue, a ledger of totals.
 package collector
 

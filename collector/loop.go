@@ -16,10 +16,11 @@ type loop struct {
 	device   *device
 	outlet   *outlet
 	clock    clock
-	downtime uint64   // readings missed before this start; 0 once accounted for
-	commits  *commits // nil unless the driver is a Committer
-	held     []held   // per tag
-	quarter  int64    // of the last mark
+	downtime uint64 // readings missed before this start; 0 once accounted for
+	talents
+	watched  []watch // the tags whose values are inspected
+	held     []held  // per tag
+	quarter  int64   // of the last mark
 	reported map[string]bool
 
 	// Reused by every cycle, so that the collector's part of a quiet one allocates nothing.
@@ -29,9 +30,16 @@ type loop struct {
 	cycles   []drivers.Cycle
 }
 
+// talents are what the driver can do beside reading.
+type talents struct {
+	commits  *commits         // nil unless it is a Committer
+	reporter drivers.Reporter // nil unless it is one
+}
+
 func newLoop(d *device, group Group, out *outlet) *loop {
 	l := &loop{
 		group: group, index: d.join(), device: d, outlet: out,
+		watched:  watchesOf(group.Tags),
 		held:     make([]held, len(group.Tags)),
 		quarter:  never,
 		reported: map[string]bool{},
@@ -40,6 +48,7 @@ func newLoop(d *device, group Group, out *outlet) *loop {
 	if c, ok := group.Driver.(drivers.Committer); ok {
 		l.commits = &commits{driver: c}
 	}
+	l.reporter, _ = group.Driver.(drivers.Reporter)
 	return l
 }
 
@@ -80,8 +89,10 @@ func (l *loop) cycle(ctx context.Context, tick time.Duration) (next time.Duratio
 	next = tick + l.group.Interval
 	late := l.clock.now() >= next // the process did not run, or the store held up the cycle before
 	readings, err := l.readings[:0], error(nil)
+	l.events = l.events[:0]
 	if !late {
 		readings, err = l.read(ctx, next)
+		l.hear()
 	}
 
 	// Held until the store has it all: two groups of a device must store "up" in the order in which it changed.
@@ -92,6 +103,7 @@ func (l *loop) cycle(ctx context.Context, tick time.Duration) (next time.Duratio
 	l.open(uint64((next-tick)/l.group.Interval), late)
 	if !late {
 		readings = l.book(ctx, readings, err, now)
+		l.events = inspect(l.watched, readings, l.events, l.clock.now())
 	}
 	l.device.missed(l.account.Due)
 	readings = l.reportByException(readings, tick, quarter)
@@ -121,4 +133,17 @@ func (l *loop) read(ctx context.Context, deadline time.Duration) (readings []dri
 		l.commits.tell(l.outlet.store.Durable())
 	}
 	return l.group.Driver.Read(ctx, l.readings[:0])
+}
+
+// hear takes what the driver has to tell beside readings. A panic of the driver costs no more than that.
+func (l *loop) hear() {
+	if l.reporter == nil {
+		return
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			l.report("the driver panicked while telling its events; they are missing; please report it", "panic", p, "stack", string(debug.Stack()))
+		}
+	}()
+	l.events = l.reporter.Events(l.events)
 }

@@ -31,6 +31,7 @@ type Site struct {
 	Buffer    buffer.Config
 	Uplinks   []uplink.Config
 	Devices   []Device
+	Lines     []Line // serial lines, and those of known speed behind a bridge
 	Catalogue *buffer.Catalogue
 	Warnings  Problems // what is allowed but hardly meant
 }
@@ -69,12 +70,14 @@ type site struct {
 	region     string
 	timezone   string
 	uplinks    []*uplinkSpec
+	links      map[string]*linkSpec
 	devices    []*deviceSpec
 	maps       map[string]*deviceMap // by reference, each read once
 }
 
 func newSite(file string) *site {
-	s := &site{document: document{file: file, problems: &Problems{}}, timezone: "Asia/Shanghai", maps: map[string]*deviceMap{}}
+	s := &site{document: document{file: file, problems: &Problems{}}, timezone: "Asia/Shanghai",
+		links: map[string]*linkSpec{}, maps: map[string]*deviceMap{}}
 	s.out.File, s.out.DataDir = file, "data"
 	return s
 }
@@ -85,6 +88,7 @@ func (s *site) read(root ast.Node) {
 		must("gateway", s.readGateway),
 		may("buffer", s.readBuffer),
 		may("uplinks", s.list("uplinks", s.readUplink)),
+		may("links", s.readLinks),
 		must("devices", s.list("devices", s.readDevice)),
 	)
 }
@@ -92,7 +96,11 @@ func (s *site) read(root ast.Node) {
 // resolve brings the parts together, unless there are mistakes.
 func (s *site) resolve() (*Site, error) {
 	s.resolveUplinks()
+	s.resolveLinks()
 	s.resolveDevices()
+	if len(*s.problems) == 0 { // else devices are missing
+		s.budgetLines()
+	}
 	if len(*s.problems) > 0 {
 		return nil, s.problems.sorted()
 	}

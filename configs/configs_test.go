@@ -157,7 +157,7 @@ func TestResolved(t *testing.T) {
 	if !rule.OnChange || rule.Deadband != 0.2 || rule.MaxSilence != time.Minute || rule.Tag.Kind != drivers.Gauge {
 		t.Errorf("rule %+v", rule)
 	}
-	if len(s.Warnings) != 1 || !strings.Contains(s.Warnings[0].Message, "broadcast") {
+	if len(s.Warnings) != 5 || !strings.Contains(s.Warnings[0].Message, "province.password can not be read here: no such file") || !strings.Contains(s.Warnings[4].Message, "broadcast") {
 		t.Errorf("warnings %v", s.Warnings)
 	}
 }
@@ -208,6 +208,17 @@ func FuzzSite(f *testing.F) {
 func FuzzMap(f *testing.F) {
 	for _, m := range Maps() {
 		f.Add(m.Text)
+	}
+	files, err := filepath.Glob("testdata/*.map.yaml")
+	if err != nil || len(files) == 0 {
+		f.Fatal(err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
 		d := document{file: "map.yaml", problems: &Problems{}}

@@ -1,8 +1,10 @@
 package configs
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -14,6 +16,7 @@ import (
 
 	"github.com/millgate/millgate/buffer"
 	"github.com/millgate/millgate/collector"
+	"github.com/millgate/millgate/drivers"
 	"github.com/millgate/millgate/drivers/modbus"
 )
 
@@ -22,67 +25,76 @@ const (
 	maxInterval     = 24 * time.Hour
 	defaultInterval = time.Second
 	defaultTimeout  = time.Second
-	// perRequest is the least that a request takes on Modbus TCP with any device: less asked for can not be met.
-	perRequest = 2 * time.Millisecond
-	maxUnit    = 247
-	unset      = -1
+	maxUnit         = 247
+	unset           = -1
 )
 
 // deviceSpec is a device as written.
 type deviceSpec struct {
-	node, unitNode, mapNode ast.Node
-	id, name                string
-	mapRef                  string
-	link                    modbus.LinkConfig
-	unit                    int
-	timeout, interval       time.Duration
-	maxRegisters, maxGap    int
-	params                  map[string]paramValue
-	points                  []*pointSpec
+	at, modbus           nodes
+	id, name             string
+	mapRef, variant      string
+	linkName             string
+	link                 *linkSpec // that of linkName, else its own
+	unit                 int
+	timeout, interval    time.Duration
+	maxRegisters, maxGap int
+	params               map[string]paramValue
+	override             overrides
+	points               []*pointSpec
 }
 
 type paramValue struct {
 	node  ast.Node
 	value modbus.Decimal
+	point string // where the device holds its own; empty: nowhere
 }
 
 func (s *site) readDevice(n ast.Node) {
-	d := &deviceSpec{node: n, unitNode: n, mapNode: n, unit: 1, interval: defaultInterval, maxGap: unset, params: map[string]paramValue{}}
+	d := &deviceSpec{at: nodes{"": n}, modbus: nodes{}, link: &linkSpec{}, unit: 1, interval: defaultInterval, maxGap: unset,
+		params: map[string]paramValue{}, override: overrides{}}
 	addressing, order := zeroBased, modbus.ABCD
-	s.object(n, "device",
+	s.object(n, "device", d.at.keeping(
 		must("id", s.id(&d.id)),
 		may("name", s.text(&d.name)),
 		must("modbus", func(n ast.Node) { s.readModbus(n, d) }),
-		may("map", func(n ast.Node) { d.mapNode = n; s.text(&d.mapRef)(n) }),
+		may("map", s.text(&d.mapRef)),
+		may("variant", s.text(&d.variant)),
 		may("params", func(n ast.Node) { s.readParamValues(n, d) }),
+		may("override", s.overrides(d.override)),
 		may("interval", s.duration(&d.interval, minInterval, maxInterval, "interval")),
 		may("points", s.points(&d.points, &addressing, &order)),
-	)
+	)...)
 	s.devices = append(s.devices, d)
 }
 
 func (s *site) readModbus(n ast.Node, d *deviceSpec) {
-	s.object(n, "modbus",
-		must("endpoint", func(n ast.Node) {
-			text := ""
-			s.text(&text)(n)
-			e, err := modbus.ParseEndpoint(text)
-			if err == nil && e.Transport != modbus.TCP || e.Framing != modbus.MBAP {
-				err = fmt.Errorf("endpoint %q: write it as tcp://host:port", text)
-			}
-			if err != nil {
-				s.at(n, "%v", err)
-				return
-			}
-			d.link.Endpoint = e
-		}),
-		may("unit", func(n ast.Node) { d.unitNode = n; s.integer(&d.unit, 0, maxUnit, "unit")(n) }),
+	d.modbus[""] = n
+	d.link.at = nodes{"": n}
+	fields := append(d.modbus.keeping(may("link", s.text(&d.linkName))), s.linkFields(d.link)...)
+	s.object(n, "modbus", append(fields, d.modbus.keeping(
+		may("unit", s.integer(&d.unit, 0, maxUnit, "unit")),
 		may("timeout", s.duration(&d.timeout, time.Millisecond, time.Minute, "timeout")),
 		may("max_registers", s.integer(&d.maxRegisters, 1, modbus.MaxRegisters, "max_registers")),
 		may("max_gap", s.integer(&d.maxGap, 0, modbus.MaxRegisters, "max_gap")),
-	)
+	)...)...)
+	_, link := d.modbus["link"]
+	_, endpoint := d.link.at["endpoint"]
+	switch {
+	case link && endpoint:
+		s.at(d.modbus["link"], "modbus has both link and endpoint; keep one")
+	case link:
+		for key, at := range d.link.at {
+			if key != "" {
+				s.at(at, "%s belongs to the link: write it once, under links: %s", key, d.linkName)
+			}
+		}
+	case !endpoint:
+		s.at(n, "modbus says neither where the device is nor on which link: write endpoint, or the name of one of the links")
+	}
+	s.finishLink(d.link)
 	if d.unit == 0 {
-		s.warnings = append(s.warnings, s.problem(d.unitNode,
+		s.warnings = append(s.warnings, s.problem(d.modbus.of("unit"),
 			"unit 0 is the broadcast address: some devices answer to it on Modbus TCP, units behind a bridge never do"))
 	}
 }
@@ -106,12 +118,13 @@ func (s *site) resolveDevices() {
 	ids, places := map[string]int{}, map[string]string{}
 	for _, d := range s.devices {
 		if line, twice := ids[d.id]; twice && d.id != "" {
-			s.at(d.node, "device %q stands here a second time; the first is in line %d", d.id, line)
+			s.at(d.at[""], "device %q stands here a second time; the first is in line %d", d.id, line)
 		}
-		ids[d.id] = d.node.GetToken().Position.Line
-		place := fmt.Sprintf("%s unit %d", d.link.Place(), d.unit)
-		if other, taken := places[place]; taken && d.link.Endpoint.Address != "" {
-			s.at(d.node, "device %q is at %s, where device %q is already: give them different units, or make them one device", d.id, place, other)
+		ids[d.id] = d.at[""].GetToken().Position.Line
+		unit := fmt.Sprintf(" unit %d", d.unit)
+		place := d.link.wire() + unit
+		if other, taken := places[place]; taken && d.link.config.Endpoint.Address != "" {
+			s.at(d.at[""], "device %q is at %s, where device %q is already: give them different units, or make them one device", d.id, d.link.config.Place()+unit, other)
 		}
 		places[place] = d.id
 		s.resolveDevice(d)
@@ -123,22 +136,13 @@ func (s *site) resolveDevices() {
 
 func (s *site) resolveDevice(d *deviceSpec) {
 	out := Device{ID: d.id, Name: d.name}
-	points := d.points
-	if d.mapRef != "" {
-		m := s.deviceMap(d.mapRef, d.mapNode)
-		if m == nil {
-			return
-		}
-		out.Map = m.name + "@" + m.version
-		points = slices.Concat(m.points, d.points)
-		d.inherit(m)
-		s.checkParams(d, m)
-	} else if len(d.params) > 0 {
-		s.at(d.node, "device %q has params but no map that would use them", d.id)
+	points, ok := s.mapPoints(d, &out)
+	if !ok {
+		return
 	}
-	points = slices.DeleteFunc(points, func(p *pointSpec) bool { return p.disabled })
+	points = slices.DeleteFunc(append(points, d.points...), func(p *pointSpec) bool { return p.disabled })
 	if len(points) == 0 && len(*s.problems) == 0 {
-		s.at(d.node, "device %q has no points: name a map, or list its points", d.id)
+		s.at(d.at[""], "device %q has no points: name a map, or list its points", d.id)
 	}
 	s.checkNames(d, points)
 	tags := []buffer.CatalogueTag{buffer.UpTag()}
@@ -151,6 +155,41 @@ func (s *site) resolveDevice(d *deviceSpec) {
 	s.checkFeasible(d, &out)
 	s.out.Devices = append(s.out.Devices, out)
 	s.out.Catalogue.Devices = append(s.out.Catalogue.Devices, buffer.CatalogueDevice{ID: d.id, Name: d.name, Protocol: "modbus", Map: out.Map, Tags: tags})
+}
+
+// mapPoints are the points of the device's map, as its variant and the site want them; ok is false if the map can not be read.
+func (s *site) mapPoints(d *deviceSpec, out *Device) (points []*pointSpec, ok bool) {
+	if d.mapRef == "" {
+		if len(d.params) > 0 {
+			s.at(d.at[""], "device %q has params but no map that would use them", d.id)
+		}
+		for _, key := range []string{"variant", "override"} {
+			if n := d.at[key]; n != nil {
+				s.at(n, "device %q has no map that the %s could change: write its points as they are", d.id, key)
+			}
+		}
+		return nil, true
+	}
+	m := s.deviceMap(d.mapRef, d.at["map"])
+	if m == nil {
+		return nil, false
+	}
+	out.Map = m.name + "@" + m.version
+	d.inherit(m)
+	s.checkParams(d, m)
+	variant := m.variants[d.variant]
+	if d.variant != "" && variant == nil {
+		s.at(d.at["variant"], "map %s has no variant %q%s; it has: %s", m.name, d.variant, suggestion(d.variant, slices.Sorted(maps.Keys(m.variants))),
+			cmp.Or(strings.Join(slices.Sorted(maps.Keys(m.variants)), ", "), "none"))
+	}
+	points = m.points
+	if len(variant)+len(d.override) > 0 {
+		before := len(*s.problems)
+		if points = m.withOverrides(variant, d.override); len(*s.problems) > before {
+			return nil, false
+		}
+	}
+	return slices.Clone(points), true
 }
 
 // inherit takes the limits that the map knows where the site sets none.
@@ -203,20 +242,19 @@ func (s *site) libraryMap(ref string, n ast.Node) *deviceMap {
 }
 
 func (s *site) checkParams(d *deviceSpec, m *deviceMap) {
+	known := slices.Sorted(maps.Keys(m.params))
 	for name, p := range d.params {
-		if _, ok := m.params[name]; !ok {
-			known := make([]string, 0, len(m.params))
-			for k := range m.params {
-				known = append(known, k)
-			}
-			slices.Sort(known)
-			s.at(p.node, "map %s has no parameter %q; it has: %s", m.name, name, strings.Join(known, ", "))
+		if m.params[name] == nil {
+			s.at(p.node, "map %s has no parameter %q; it has: %s", m.name, name, cmp.Or(strings.Join(known, ", "), "none"))
 		}
 	}
-	for name, value := range m.params {
-		if _, ok := d.params[name]; !ok {
-			d.params[name] = paramValue{value: value}
+	for name, p := range m.params {
+		v, ok := d.params[name]
+		if !ok {
+			v.value = p.value
 		}
+		v.point = p.point
+		d.params[name] = v
 	}
 }
 
@@ -224,7 +262,7 @@ func (s *site) checkNames(d *deviceSpec, points []*pointSpec) {
 	first := map[string]*pointSpec{}
 	for _, p := range points {
 		if other, twice := first[p.name]; twice && p.name != "" {
-			s.at(p.node, "device %q has a tag %q already, in line %d", d.id, p.name, other.node.GetToken().Position.Line)
+			s.at(p.layers[0].node, "device %q has a tag %q already, in line %d", d.id, p.name, other.layers[0].node.GetToken().Position.Line)
 		}
 		first[p.name] = p
 	}
@@ -232,14 +270,14 @@ func (s *site) checkNames(d *deviceSpec, points []*pointSpec) {
 
 // addPoint puts the point into the poll group of its interval.
 func (s *site) addPoint(out *Device, d *deviceSpec, p *pointSpec) {
-	p.applyParams(s, d)
+	s.applyParams(d, p)
 	interval := p.intervalOf(d)
 	i := slices.IndexFunc(out.Groups, func(g Group) bool { return g.Interval == interval })
 	if i < 0 {
 		i = len(out.Groups)
 		timeout := d.timeout
 		if timeout == 0 {
-			timeout = min(defaultTimeout, interval*4/5) // a device that is silent must not cost the next tick
+			timeout = min(cmp.Or(d.link.timeout, defaultTimeout), interval*4/5) // a device that is silent must not cost the next tick
 		}
 		gap := d.maxGap
 		switch gap {
@@ -249,12 +287,12 @@ func (s *site) addPoint(out *Device, d *deviceSpec, p *pointSpec) {
 			gap = -1
 		}
 		out.Groups = append(out.Groups, Group{Interval: interval, Modbus: modbus.Config{
-			Device: d.id, Link: d.link, Unit: uint8(d.unit), Timeout: timeout, MaxRegisters: d.maxRegisters, MaxGap: gap,
+			Device: d.id, Link: d.link.config, Unit: uint8(d.unit), Timeout: timeout, MaxRegisters: d.maxRegisters, MaxGap: gap,
 		}})
 	}
 	g := &out.Groups[i]
 	g.Modbus.Points = append(g.Modbus.Points, p.point)
-	g.Rules = append(g.Rules, collector.TagRule{OnChange: p.onChange, Deadband: p.deadband.Float(), MaxSilence: p.maxSilence})
+	g.Rules = append(g.Rules, p.rule)
 }
 
 func (p *pointSpec) intervalOf(d *deviceSpec) time.Duration {
@@ -264,51 +302,54 @@ func (p *pointSpec) intervalOf(d *deviceSpec) time.Duration {
 	return d.interval
 }
 
-// applyParams multiplies the scale by the site's values. It changes p, which must be the device's own copy.
-func (p *pointSpec) applyParams(s *site, d *deviceSpec) {
-	scale := p.point.Scale
+// applyParams multiplies by the site's values what depends on them. It changes p, which must be the device's own copy.
+func (s *site) applyParams(d *deviceSpec, p *pointSpec) {
 	for _, n := range p.multiply {
-		if scale == (modbus.Decimal{}) {
-			scale = modbus.Decimal{Mantissa: 1}
-		}
-		value, ok := d.params[n.GetToken().Value]
+		name := n.GetToken().Value
+		param, ok := d.params[name]
 		if !ok {
-			s.at(n, "point %s multiplies by a parameter, which only a map can declare: put the number into scale", p.name)
+			p.places["multiply"].at(n, "point %s multiplies by a parameter, which only a map can declare: put the number into scale", p.name)
 			return
 		}
-		if scale, ok = scale.Mul(value.value); !ok {
-			s.at(d.node, "device %q: the scale of %s with its params is out of range", d.id, p.name)
-			return
+		if p.point.Scale == (modbus.Decimal{}) {
+			p.point.Scale = modbus.Decimal{Mantissa: 1}
+		}
+		for _, v := range []*modbus.Decimal{&p.point.Scale, &p.modulus, &p.resolution, &p.maxRate} {
+			if *v, ok = v.Mul(param.value); !ok {
+				s.at(d.at[""], "device %q: the scale of %s with its params is out of range", d.id, p.name)
+				return
+			}
 		}
 	}
-	p.point.Scale = scale
+	p.rule.Counter = p.counterRule()
+	for name, param := range d.params {
+		if param.point == p.name && p.name != "" {
+			p.rule.Expect = &collector.Expectation{Param: name, Value: param.value.Float()}
+		}
+	}
 }
 
 func (p *pointSpec) catalogueTag(d *deviceSpec) buffer.CatalogueTag {
 	t := buffer.CatalogueTag{Name: p.name, Label: p.label, Unit: p.unit, Kind: p.kind.String(), Type: p.point.ValueType().String(),
-		Interval: p.intervalOf(d).Milliseconds(), MaxSilence: p.maxSilence.Milliseconds()}
-	if p.onChange {
-		f := p.deadband.Float()
-		t.Deadband = &f
+		Interval: p.intervalOf(d).Milliseconds(), MaxSilence: p.rule.MaxSilence.Milliseconds(),
+		Modulus: p.modulus.Float(), Resolution: p.resolution.Float()}
+	if p.rule.OnChange {
+		deadband := p.rule.Deadband
+		t.Deadband = &deadband
+	}
+	for _, state := range p.rule.States {
+		if t.States == nil {
+			t.States = map[int64]drivers.EventText{}
+		}
+		t.States[state.Code] = state.Text
+	}
+	for _, a := range p.rule.Alarms {
+		if t.Alarms == nil {
+			t.Alarms = map[uint8]buffer.CatalogueAlarm{}
+		}
+		t.Alarms[a.Bit] = buffer.CatalogueAlarm{Severity: a.Severity, EventText: a.Text}
 	}
 	return t
-}
-
-// checkFeasible refuses what can not be polled as often as asked.
-func (s *site) checkFeasible(d *deviceSpec, out *Device) {
-	for _, g := range out.Groups {
-		for _, p := range g.Modbus.Points {
-			if n := width(p); d.maxRegisters > 0 && !p.Table.Bits() && n > d.maxRegisters {
-				s.at(d.node, "device %q: the %s at address %d takes %d registers, more than max_registers %d", d.id, p.Type, p.Address, n, d.maxRegisters)
-			}
-		}
-		if d.timeout > g.Interval {
-			s.at(d.node, "device %q: timeout %v is longer than the interval %v of its fastest tags", d.id, d.timeout, g.Interval)
-		}
-		if n := len(modbus.Plan(g.Modbus.Points, g.Modbus.MaxRegisters, g.Modbus.MaxGap)); time.Duration(n)*perRequest > g.Interval {
-			s.at(d.node, "device %q: %d requests do not fit into an interval of %v; make it at least %v, or poll fewer tags that often", d.id, n, g.Interval, time.Duration(n)*perRequest)
-		}
-	}
 }
 
 // fillTags gives every point and rule its tag: the catalogue's.

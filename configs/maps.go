@@ -2,12 +2,14 @@ package configs
 
 import (
 	"embed"
+	"maps"
 	"path"
 	"slices"
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
 
+	"github.com/millgate/millgate/drivers"
 	"github.com/millgate/millgate/drivers/modbus"
 )
 
@@ -61,17 +63,28 @@ type deviceMap struct {
 	addressing           string
 	order                modbus.WordOrder
 	maxRegisters, maxGap int
-	params               map[string]modbus.Decimal // with their defaults
+	params               map[string]*mapParam
 	points               []*pointSpec
+	variants             map[string]overrides
 }
+
+// mapParam is a number that the site fills in.
+type mapParam struct {
+	value modbus.Decimal // if it does not
+	point string         // where the device holds its own; empty: nowhere
+	node  ast.Node
+}
+
+// overrides are what is changed in points, by tag.
+type overrides map[string]layer
 
 // readMap reads a map; one of the library must name its source. A nil root, of a file that can not be read, is an empty map.
 func (d *document) readMap(root ast.Node, fromLibrary bool) *deviceMap {
-	m := &deviceMap{document: *d, addressing: zeroBased, maxGap: unset, params: map[string]modbus.Decimal{}}
+	m := &deviceMap{document: *d, addressing: zeroBased, maxGap: unset, params: map[string]*mapParam{}, variants: map[string]overrides{}}
 	if root == nil {
 		return m
 	}
-	var points ast.Node
+	var points, variants ast.Node
 	inLibrary := field{key: "source", required: fromLibrary, read: m.readSources}
 	d.object(root, "the device map",
 		must("name", d.matching(&m.name, idForm, idRule)),
@@ -85,19 +98,115 @@ func (d *document) readMap(root ast.Node, fromLibrary bool) *deviceMap {
 		may("max_gap", d.integer(&m.maxGap, 0, modbus.MaxRegisters, "max_gap")),
 		may("params", m.readParams),
 		must("points", func(n ast.Node) { points = n }),
+		may("variants", func(n ast.Node) { variants = n }),
 	)
 	if points != nil { // last, whatever the order in the file: addressing and word_order apply to them
 		d.points(&m.points, &m.addressing, &m.order)(points)
 	}
+	if variants != nil {
+		m.readVariants(variants)
+	}
+	m.checkParams()
+	return m
+}
+
+// checkParams says what can not be about points and params together.
+func (m *deviceMap) checkParams() {
 	for _, p := range m.points {
-		for _, n := range p.multiply {
-			name, _ := d.scalar(n, "the name of a parameter is expected")
-			if _, ok := m.params[name]; !ok {
-				d.at(n, "point %s multiplies by %q, which is not among the map's params", p.name, name)
+		m.checkMultiply(p)
+	}
+	names := slices.Sorted(maps.Keys(m.params))
+	holds := map[string]string{}
+	for _, name := range names {
+		param := m.params[name]
+		i := slices.IndexFunc(m.points, func(p *pointSpec) bool { return p.name == param.point })
+		switch {
+		case param.point == "":
+		case i < 0:
+			m.at(param.node, "parameter %s: the map has no point %q%s", name, param.point, suggestion(param.point, m.tags()))
+		case m.points[i].kind != drivers.Gauge:
+			m.at(param.node, "parameter %s: point %s is no number to compare it with", name, param.point)
+		case holds[param.point] != "":
+			m.at(param.node, "parameter %s: point %s stands for %s already", name, param.point, holds[param.point])
+		default:
+			holds[param.point] = name
+		}
+	}
+}
+
+// checkMultiply says if a point multiplies by what is no parameter.
+func (m *deviceMap) checkMultiply(p *pointSpec) {
+	for _, n := range p.multiply {
+		if name := n.GetToken().Value; m.params[name] == nil {
+			p.places["multiply"].at(n, "point %s multiplies by %q, which is not among the map's params", p.name, name)
+		}
+	}
+}
+
+func (m *deviceMap) tags() []string {
+	var names []string
+	for _, p := range m.points {
+		names = append(names, p.name)
+	}
+	return names
+}
+
+// readVariants reads what other makes of the device have elsewhere.
+func (m *deviceMap) readVariants(n ast.Node) {
+	pairs, _ := m.pairs(n, "variants")
+	for _, pair := range pairs {
+		name, text := pair.Key.GetToken().Value, ""
+		if !idForm.MatchString(name) {
+			m.at(pair.Key, "%q: %s", name, idRule)
+		}
+		if _, twice := m.variants[name]; twice {
+			m.at(pair.Key, "variant %q stands here a second time", name)
+		}
+		changes := overrides{}
+		m.object(pair.Value, "variant", may("text", m.text(&text)), must("override", m.overrides(changes)))
+		m.variants[name] = changes
+		m.withOverrides(changes) // only for the mistakes
+	}
+}
+
+// overrides reads the keys of points that are changed, by tag.
+func (d *document) overrides(into overrides) func(ast.Node) {
+	return func(n ast.Node) {
+		pairs, _ := d.pairs(n, "override")
+		for _, pair := range pairs {
+			name := pair.Key.GetToken().Value
+			if _, twice := into[name]; twice {
+				d.at(pair.Key, "%q stands here a second time", name)
+			}
+			into[name] = layer{document: d, node: pair.Value, key: pair.Key}
+		}
+	}
+}
+
+// withOverrides are the map's points with changes laid over them, in order.
+func (m *deviceMap) withOverrides(changes ...overrides) []*pointSpec {
+	var out []*pointSpec
+	for _, p := range m.points {
+		layers := slices.Clip(p.layers)
+		for _, c := range changes {
+			if l, ok := c[p.name]; ok {
+				layers = append(layers, l)
+			}
+		}
+		if len(layers) > len(p.layers) {
+			p = readPoint(layers, m.addressing, m.order)
+			m.checkMultiply(p)
+		}
+		out = append(out, p)
+	}
+	for _, c := range changes {
+		for name, l := range c {
+			if known := m.tags(); !slices.Contains(known, name) {
+				l.at(l.key, "map %s has no tag %q%s; millgate maps show %s lists them", m.name, name, suggestion(name, known), m.name)
 			}
 		}
 	}
-	return m
+	return out
 }
 
 func (m *deviceMap) readSources(n ast.Node) {
@@ -112,13 +221,17 @@ func (m *deviceMap) readParams(n ast.Node) {
 	pairs, _ := m.pairs(n, "params")
 	for _, pair := range pairs {
 		var text string
-		value := modbus.Decimal{Mantissa: 1}
-		m.object(pair.Value, "param", must("default", m.factor(&value)), may("text", m.text(&text)))
+		p := &mapParam{value: modbus.Decimal{Mantissa: 1}, node: pair.Key}
+		m.object(pair.Value, "param",
+			must("default", m.factor(&p.value)),
+			may("text", m.text(&text)),
+			may("point", func(n ast.Node) { p.node = n; m.text(&p.point)(n) }),
+		)
 		name := pair.Key.GetToken().Value
 		if _, twice := m.params[name]; twice {
 			m.at(pair.Key, "parameter %q stands here a second time", name)
 		}
-		m.params[name] = value
+		m.params[name] = p
 	}
 }
 

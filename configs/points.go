@@ -3,36 +3,51 @@ package configs
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/goccy/go-yaml/ast"
 
+	"github.com/millgate/millgate/collector"
 	"github.com/millgate/millgate/drivers"
 	"github.com/millgate/millgate/drivers/modbus"
 )
 
-// pointSpec is a point as written, in a site or in a map.
+// layer is a mapping that says something about a point: the point itself, or what a variant or a site changes in it.
+type layer struct {
+	*document
+	node ast.Node
+	key  ast.Node // of an override: the tag's name; else nil
+}
+
+// place is where the value of a key stands that counts.
+type place struct {
+	layer
+	depth int // of the layer: the later it was laid, the deeper
+}
+
+// pointSpec is a point as written: its layers, and what they come to.
 type pointSpec struct {
-	node       ast.Node
-	name       string
-	label      string
-	address    ast.Node
-	point      modbus.Point
-	multiply   []ast.Node
-	unit       string
-	kind       drivers.Kind
-	interval   time.Duration // 0: the device's
-	onChange   bool
-	deadband   modbus.Decimal
-	maxSilence time.Duration
-	disabled   bool
+	layers            []layer
+	places            map[string]place
+	name, label, unit string
+	kind              drivers.Kind
+	point             modbus.Point
+	multiply          []ast.Node
+	interval          time.Duration // 0: the device's
+	rule              collector.TagRule
+	modulus           modbus.Decimal // as resolution and maxRate before the params; the zero Decimal: not given
+	resolution        modbus.Decimal
+	maxRate           modbus.Decimal
+	disabled          bool
 }
 
 var (
 	tagForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$`)
 	tagRule = "a tag's name has 1 to 128 letters, digits, _ . and -; free text goes into label"
 	tables  = []string{"coil", "discrete_input", "input_register", "holding_register"}
+	kinds   = []string{"gauge", "counter", "state", "text"}
 	// modiconTable is the table that the first digit of a five- or six-digit address names.
 	modiconTable = map[byte]modbus.Table{'0': modbus.Coil, '1': modbus.DiscreteInput, '3': modbus.InputRegister, '4': modbus.HoldingRegister}
 )
@@ -45,60 +60,147 @@ const (
 
 // points reads a list of points; addressing and order are what the map says for all of them.
 func (d *document) points(into *[]*pointSpec, addressing *string, order *modbus.WordOrder) func(ast.Node) {
-	return d.list("points", func(n ast.Node) { *into = append(*into, d.point(n, *addressing, *order)) })
+	return d.list("points", func(n ast.Node) {
+		*into = append(*into, readPoint([]layer{{document: d, node: n}}, *addressing, *order))
+	})
 }
 
-func (d *document) point(n ast.Node, addressing string, order modbus.WordOrder) *pointSpec {
-	p := &pointSpec{node: n, point: modbus.Point{WordOrder: order}}
-	table, kind, enabled := "", "", true
-	var scaleNode, deadbandNode, kindNode ast.Node
-	d.object(n, "point",
-		must("name", d.matching(&p.name, tagForm, tagRule)),
-		may("label", d.text(&p.label)),
-		must("table", d.choice(&table, "table", tables...)),
-		must("address", func(n ast.Node) { p.address = n }),
-		must("type", func(n ast.Node) { d.dataType(n, &p.point.Type) }),
-		may("word_order", d.wordOrder(&p.point.WordOrder)),
-		may("scale", func(n ast.Node) { scaleNode = n; d.decimal(&p.point.Scale)(n) }),
-		may("offset", d.decimal(&p.point.Offset)),
-		may("multiply", d.list("multiply", func(n ast.Node) { p.multiply = append(p.multiply, n) })),
-		may("unit", d.text(&p.unit)),
-		may("kind", func(n ast.Node) { kindNode = n; d.choice(&kind, "kind", "gauge", "counter", "state", "text")(n) }),
-		may("interval", d.duration(&p.interval, minInterval, maxInterval, "interval")),
-		may("deadband", func(n ast.Node) { deadbandNode = n; p.onChange = true; d.decimal(&p.deadband)(n) }),
-		may("max_silence", func(n ast.Node) {
-			p.onChange = true
-			d.duration(&p.maxSilence, minInterval, maxInterval, "max_silence")(n)
-		}),
-		may("enabled", d.boolean(&enabled)),
-	)
-	p.disabled = !enabled
-	if p.name == "up" {
-		d.at(n, `the tag "up" is millgate's own: it says whether the device answers`)
+// readPoint reads a point from its layers; of each key the last one counts.
+func readPoint(layers []layer, addressing string, order modbus.WordOrder) *pointSpec {
+	p := &pointSpec{layers: layers, places: map[string]place{}, point: modbus.Point{WordOrder: order}}
+	var keys []string
+	read := map[string]func(){}
+	for depth, l := range layers {
+		fields, what := p.fields(l.document), "point"
+		if depth > 0 {
+			fields, what = fields[1:], "override" // a tag keeps its name
+		}
+		for i := range fields {
+			f := &fields[i]
+			key, reader := f.key, f.read
+			f.required = f.required && depth == 0
+			f.read = func(n ast.Node) {
+				p.places[key] = place{layer{document: l.document, node: n}, depth}
+				read[key] = func() { reader(n) }
+			}
+			if depth == 0 {
+				keys = append(keys, key)
+			}
+		}
+		l.object(l.node, what, fields...)
 	}
-	var ok bool
-	if p.point.Table, ok = modbus.ParseTable(table); !ok || p.point.Type.Name == "" {
-		return p
+	for _, key := range keys {
+		if r := read[key]; r != nil {
+			r()
+		}
 	}
-	if p.address != nil {
-		d.pointAddress(p, addressing)
-	}
-	d.checkType(p, table, scaleNode)
-	d.checkKind(p, kind, kindNode, deadbandNode)
+	p.check(addressing)
 	return p
 }
 
-func (d *document) dataType(n ast.Node, into *modbus.DataType) {
-	text, ok := d.scalar(n, "a type is expected")
-	if !ok {
+// fields are the keys of a point. A value that depends on another one stands behind it.
+func (p *pointSpec) fields(d *document) []field {
+	var enabled bool
+	return []field{
+		must("name", d.matching(&p.name, tagForm, tagRule)),
+		may("label", d.text(&p.label)),
+		must("table", d.table(&p.point.Table)),
+		must("address", func(ast.Node) {}), // in check, which knows the table and the width
+		must("type", d.dataType(&p.point.Type)),
+		may("word_order", d.wordOrder(&p.point.WordOrder)),
+		may("bits", d.bitRange(&p.point.Bits)),
+		may("scale", d.decimal(&p.point.Scale)),
+		may("offset", d.decimal(&p.point.Offset)),
+		may("multiply", d.list("multiply", func(n ast.Node) {
+			if _, ok := d.scalar(n, "the name of a parameter is expected"); ok {
+				p.multiply = append(p.multiply, n)
+			}
+		})),
+		may("unit", d.text(&p.unit)),
+		may("kind", d.kind(&p.kind)),
+		may("interval", d.duration(&p.interval, minInterval, maxInterval, "interval")),
+		may("deadband", func(n ast.Node) {
+			var v modbus.Decimal
+			d.decimal(&v)(n)
+			p.rule.OnChange, p.rule.Deadband = true, v.Float()
+		}),
+		may("max_silence", func(n ast.Node) {
+			p.rule.OnChange = true
+			d.duration(&p.rule.MaxSilence, minInterval, maxInterval, "max_silence")(n)
+		}),
+		may("invalid", d.invalid(p)),
+		may("states", d.states(p)),
+		may("alarms", d.alarms(p)),
+		may("modulus", d.positive(&p.modulus, "modulus")),
+		may("resolution", d.positive(&p.resolution, "resolution")),
+		may("max_rate", d.positive(&p.maxRate, "max_rate")),
+		may("enabled", func(n ast.Node) { d.boolean(&enabled)(n); p.disabled = !enabled }),
+	}
+}
+
+// at notes a mistake at that one of the keys which was laid last; if none is there, at the point.
+func (p *pointSpec) at(keys []string, format string, args ...any) {
+	where := place{layer: p.layers[0], depth: -1}
+	for _, key := range keys {
+		if w, ok := p.places[key]; ok && w.depth > where.depth {
+			where = w
+		}
+	}
+	where.document.at(where.node, format, args...)
+}
+
+func (p *pointSpec) has(key string) bool { _, ok := p.places[key]; return ok }
+
+// check says what can not be about the whole of the point.
+func (p *pointSpec) check(addressing string) {
+	if p.name == "up" {
+		p.at(nil, `the tag "up" is millgate's own: it says whether the device answers`)
+	}
+	if !p.has("table") || p.point.Type.Name == "" || int(p.point.Table) == len(tables) {
 		return
 	}
-	t, err := modbus.ParseDataType(text)
-	if err != nil {
-		d.at(n, "%v", err)
-		return
+	if p.has("address") {
+		p.readAddress(addressing)
 	}
-	*into = t
+	p.checkType()
+	p.checkKind()
+	p.checkBits()
+	p.checkCodes()
+	p.checkCounter()
+}
+
+func (d *document) table(into *modbus.Table) func(ast.Node) {
+	return func(n ast.Node) {
+		word := ""
+		d.choice(&word, "table", tables...)(n)
+		var ok bool
+		if *into, ok = modbus.ParseTable(word); !ok {
+			*into = modbus.Table(len(tables))
+		}
+	}
+}
+
+func (d *document) kind(into *drivers.Kind) func(ast.Node) {
+	return func(n ast.Node) {
+		word := ""
+		d.choice(&word, "kind", kinds...)(n)
+		*into, _ = drivers.ParseKind(word)
+	}
+}
+
+func (d *document) dataType(into *modbus.DataType) func(ast.Node) {
+	return func(n ast.Node) {
+		text, ok := d.scalar(n, "a type is expected")
+		if !ok {
+			return
+		}
+		t, err := modbus.ParseDataType(text)
+		if err != nil {
+			d.at(n, "%v", err)
+			return
+		}
+		*into = t
+	}
 }
 
 func (d *document) wordOrder(into *modbus.WordOrder) func(ast.Node) {
@@ -113,9 +215,10 @@ func (d *document) wordOrder(into *modbus.WordOrder) func(ast.Node) {
 	}
 }
 
-// pointAddress turns the address as written into the one on the wire.
-func (d *document) pointAddress(p *pointSpec, addressing string) {
-	n, written, base := p.address, 0, 0
+// readAddress turns the address as written into the one on the wire.
+func (p *pointSpec) readAddress(addressing string) {
+	d := p.places["address"]
+	n, written, base := d.node, 0, 0
 	switch addressing {
 	case modicon:
 		text, ok := d.scalar(n, "an address is expected")
@@ -160,39 +263,40 @@ func width(p modbus.Point) int {
 	return p.Type.Registers()
 }
 
-func (d *document) checkType(p *pointSpec, table string, scale ast.Node) {
+// scaled says that the value is not what the registers hold.
+func (p *pointSpec) scaled() bool {
+	return p.has("scale") || p.point.Offset != modbus.Decimal{} || len(p.multiply) > 0
+}
+
+func (p *pointSpec) checkType() {
 	typ := p.point.Type.Name
 	if p.point.Table.Bits() && typ != "bool" {
-		d.at(p.node, "point %s: table %s holds single bits, so its type is bool, not %s", p.name, table, p.point.Type)
+		p.at([]string{"type", "table"}, "point %s: table %s holds single bits, so its type is bool, not %s", p.name, p.point.Table, p.point.Type)
 	}
-	if (typ == "bool" || typ == "string") && (scale != nil || p.point.Offset != modbus.Decimal{} || len(p.multiply) > 0) {
-		d.at(p.node, "point %s: a %s can not be scaled", p.name, typ)
-	} else if scale != nil && p.point.Scale.Mantissa == 0 {
-		d.at(scale, "scale 0 would make every value 0")
+	if (typ == "bool" || typ == "string") && p.scaled() {
+		p.at([]string{"scale", "offset", "multiply", "type"}, "point %s: a %s can not be scaled", p.name, typ)
+	} else if p.has("scale") && p.point.Scale.Mantissa == 0 {
+		p.at([]string{"scale"}, "scale 0 would make every value 0")
 	}
 }
 
-func (d *document) checkKind(p *pointSpec, kind string, kindNode, deadband ast.Node) {
+func (p *pointSpec) checkKind() {
 	typ := p.point.Type.Name
-	switch typ {
-	case "bool":
-		p.kind = drivers.State
-	case "string":
-		p.kind = drivers.Text
-	}
-	if k, ok := drivers.ParseKind(kind); ok {
-		p.kind = k
+	if !p.has("kind") {
+		switch {
+		case typ == "bool" || p.has("states") || p.has("alarms"):
+			p.kind = drivers.State
+		case typ == "string":
+			p.kind = drivers.Text
+		}
 	}
 	if (p.kind == drivers.Text) != (typ == "string") || (typ == "bool" && p.kind == drivers.Counter) {
-		d.at(kindNode, "point %s: a %s can not be of kind %s", p.name, typ, p.kind)
+		p.at([]string{"kind", "type"}, "point %s: a %s can not be of kind %s", p.name, typ, p.kind)
 	}
-	if deadband == nil {
-		return
+	if p.rule.Deadband < 0 {
+		p.at([]string{"deadband"}, "a deadband is not negative")
 	}
-	if p.deadband.Mantissa < 0 {
-		d.at(deadband, "a deadband is not negative")
-	}
-	if p.deadband.Mantissa > 0 && (typ == "bool" || typ == "string" || p.kind == drivers.State) {
-		d.at(deadband, "point %s: a %s has no deadband but 0, any change", p.name, p.kind)
+	if p.rule.Deadband > 0 && (slices.Contains([]string{"bool", "string"}, typ) || p.kind == drivers.State) {
+		p.at([]string{"deadband"}, "point %s: a %s has no deadband but 0, any change", p.name, p.kind)
 	}
 }

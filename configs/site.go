@@ -1,6 +1,7 @@
 package configs
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"net/url"
@@ -158,11 +159,16 @@ func validPort(u *url.URL) bool {
 	return err == nil && n > 0 && n <= 65535
 }
 
-// path reads the name of a file, relative to the site file.
+// path reads the name of a file, relative to the site file. That it is not there is no mistake: it may be on the gateway only.
 func (s *site) path(into *string) func(ast.Node) {
 	return func(n ast.Node) {
-		if text, ok := s.scalar(n, "the name of a file is expected"); ok {
-			*into = s.beside(text)
+		text, ok := s.scalar(n, "the name of a file is expected")
+		if !ok {
+			return
+		}
+		*into = s.beside(text)
+		if _, err := os.Stat(*into); err != nil {
+			s.warnings = append(s.warnings, s.problem(n, fmt.Sprintf("%s can not be read here: %v", text, errors.Unwrap(err))))
 		}
 	}
 }

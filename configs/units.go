@@ -18,10 +18,7 @@ func (d *document) integer(into *int, lo, hi int, what string) func(ast.Node) {
 		if !ok {
 			return
 		}
-		i, err := strconv.ParseInt(s, 10, 64)
-		if hex, isHex := strings.CutPrefix(strings.ToLower(s), "0x"); isHex {
-			i, err = strconv.ParseInt(hex, 16, 64)
-		}
+		i, err := parseWhole(s)
 		switch {
 		case err == nil && len(s) > 1 && strings.Trim(s, "01234567") == "" && s[0] == '0':
 			d.at(n, "%s %s: is that octal? write it without the leading zero, or as 0x…", what, s)
@@ -33,6 +30,14 @@ func (d *document) integer(into *int, lo, hi int, what string) func(ast.Node) {
 			*into = int(i)
 		}
 	}
+}
+
+// parseWhole reads a whole number, decimal or 0x….
+func parseWhole(s string) (int64, error) {
+	if hex, isHex := strings.CutPrefix(strings.ToLower(s), "0x"); isHex {
+		return strconv.ParseInt(hex, 16, 64)
+	}
+	return strconv.ParseInt(s, 10, 64)
 }
 
 func (d *document) decimal(into *modbus.Decimal) func(ast.Node) {

@@ -151,6 +151,26 @@ type field struct {
 func must(key string, read func(ast.Node)) field { return field{key, true, read} }
 func may(key string, read func(ast.Node)) field  { return field{key, false, read} }
 
+// nodes is where the values of a mapping stand, by key; that of "" is the mapping.
+type nodes map[string]ast.Node
+
+// of is the node of the key, or of the mapping if the key is not there.
+func (w nodes) of(key string) ast.Node {
+	if n, ok := w[key]; ok {
+		return n
+	}
+	return w[""]
+}
+
+// keeping makes fields also note where their values stand.
+func (w nodes) keeping(fields ...field) []field {
+	for i := range fields {
+		key, read := fields[i].key, fields[i].read
+		fields[i].read = func(n ast.Node) { w[key] = n; read(n) }
+	}
+	return fields
+}
+
 // object reads a mapping: each key once, none that is not listed, all that are required.
 func (d *document) object(n ast.Node, what string, fields ...field) {
 	pairs, ok := d.pairs(n, what)

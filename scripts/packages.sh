@@ -11,6 +11,7 @@ command -v mosquitto                             | mosquitto             | a bro
 /usr/bin/python3 -c 'import serial'              | python3-serial        | needed by pymodbus
 /usr/bin/python3 -c 'import serial_asyncio'      | python3-serial-asyncio| needed by pymodbus
 /usr/bin/python3 -c 'import typer'               | python3-typer         | needed by pymodbus
+command -v socat                                 | socat                 | pairs of pseudo terminals as serial lines
 command -v git                                   | git                   | lists the source files
 command -v mkfs.ext4                             | e2fsprogs             | a file system that can be frozen
 command -v fsfreeze                              | util-linux            | freezes it

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -47,6 +49,7 @@ type summary struct {
 	Site     string           `json:"site,omitempty"`
 	Gateway  string           `json:"gateway,omitempty"`
 	Devices  []deviceSummary  `json:"devices,omitempty"`
+	Lines    []lineSummary    `json:"lines,omitempty"`
 	Uplinks  []string         `json:"uplinks,omitempty"`
 	Rate     float64          `json:"values_per_second"` // read, before report by exception
 	Warnings configs.Problems `json:"warnings,omitempty"`
@@ -63,6 +66,16 @@ type deviceSummary struct {
 	Rate     float64 `json:"values_per_second"`
 }
 
+// lineSummary is what a serial line, or one of known speed behind a bridge, is asked to do.
+type lineSummary struct {
+	Name     string   `json:"name"`
+	Devices  []string `json:"devices"`
+	Requests int      `json:"requests_per_cycle"`
+	Needs    int64    `json:"needs_ms"` // per cycle, if every device answers
+	Cycle    int64    `json:"cycle_ms"` // its shortest interval
+	Use      float64  `json:"use"`      // 1 is all of its time
+}
+
 func summarize(site *configs.Site) summary {
 	s := summary{Site: site.ID, Gateway: site.Gateway, Warnings: site.Warnings}
 	for _, d := range site.Devices {
@@ -75,6 +88,10 @@ func summarize(site *configs.Site) summary {
 		}
 		s.Devices = append(s.Devices, sum)
 		s.Rate += sum.Rate
+	}
+	for _, l := range site.Lines {
+		s.Lines = append(s.Lines, lineSummary{Name: l.Name, Devices: l.Devices, Requests: l.Requests,
+			Needs: l.Needs().Milliseconds(), Cycle: l.Cycle.Milliseconds(), Use: math.Round(1e4*l.Use) / 1e4})
 	}
 	for _, u := range site.Uplinks {
 		s.Uplinks = append(s.Uplinks, u.ID)
@@ -96,9 +113,27 @@ func printSummary(w io.Writer, s summary) error {
 	if err := printTable(w, rows); err != nil {
 		return err
 	}
+	if err := printLines(w, s.Lines); err != nil {
+		return err
+	}
 	_, err := fmt.Fprintf(w, "\n%s/%s is good: %s, %s, %.1f values per second, %s\n", s.Site, s.Gateway,
 		plural(len(s.Devices), "device"), plural(tags, "tag"), s.Rate, plural(len(s.Uplinks), "uplink"))
 	return err
+}
+
+func printLines(w io.Writer, lines []lineSummary) error {
+	if len(lines) == 0 {
+		return nil
+	}
+	rows := [][]string{{"line", "devices", "requests per cycle", "needs", "of", "use"}}
+	for _, l := range lines {
+		ms := func(n int64) string { return (time.Duration(n) * time.Millisecond).String() }
+		rows = append(rows, []string{l.Name, fmt.Sprint(len(l.Devices)), fmt.Sprint(l.Requests), ms(l.Needs), ms(l.Cycle), fmt.Sprintf("%.0f %%", 100*l.Use)})
+	}
+	if _, err := fmt.Fprintln(w); err != nil {
+		return err
+	}
+	return printTable(w, rows)
 }
 
 // checkJSON prints the summary, or what is wrong, as one object.

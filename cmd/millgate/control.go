@@ -14,6 +14,7 @@ import (
 
 	"github.com/millgate/millgate/buffer"
 	"github.com/millgate/millgate/collector"
+	"github.com/millgate/millgate/drivers/modbus"
 	"github.com/millgate/millgate/uplink"
 )
 
@@ -36,11 +37,12 @@ type gatewayStatus struct {
 	Gateway string                   `json:"gateway"`
 	Queue   buffer.Snapshot          `json:"queue"`
 	Devices []collector.DeviceStatus `json:"devices"`
+	Links   []modbus.LinkStatus      `json:"links"`
 	Uplinks []uplink.Snapshot        `json:"uplinks"`
 }
 
 func (g *gateway) status() gatewayStatus {
-	s := gatewayStatus{Version: versionText(), Site: g.site.ID, Gateway: g.site.Gateway, Queue: g.queue.Snapshot(), Devices: g.collector.Snapshot()}
+	s := gatewayStatus{Version: versionText(), Site: g.site.ID, Gateway: g.site.Gateway, Queue: g.queue.Snapshot(), Devices: g.collector.Snapshot(), Links: g.links.Snapshot()}
 	for _, u := range g.uplinks {
 		s.Uplinks = append(s.Uplinks, u.Snapshot())
 	}

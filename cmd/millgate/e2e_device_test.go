@@ -14,10 +14,16 @@ import (
 	"github.com/millgate/millgate/drivers/modbus/modbussim"
 )
 
-// newServer is a Modbus server in this process.
+// newServer is a Modbus TCP server in this process.
 func newServer(t *testing.T) *modbussim.Server {
 	t.Helper()
-	server, err := modbussim.Listen("127.0.0.1:0")
+	return newServerOf(t, modbus.MBAP)
+}
+
+// newServerOf is newServer with another framing.
+func newServerOf(t *testing.T, f modbus.Framing) *modbussim.Server {
+	t.Helper()
+	server, err := modbussim.ListenFraming("127.0.0.1:0", f)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,29 +58,38 @@ func each(t *testing.T, period time.Duration, f func()) {
 // law is what a counting device holds beside n, so that no reading can be invented or mixed from two.
 func law(n uint32) uint32 { return n * 2654435761 }
 
-// newCounter is a server whose unit 1 counts n up and holds law(n) beside it.
+// newCounter is a server whose unit 1 counts.
 func newCounter(t *testing.T) *modbussim.Server {
 	t.Helper()
 	server := newServer(t)
-	unit := server.Unit(1)
+	count(t, server.Unit(1))
+	return server
+}
+
+// count makes a unit count n up and hold law(n) beside it.
+func count(t *testing.T, unit *modbussim.Unit) {
 	n := uint32(0)
 	each(t, 20*time.Millisecond, func() {
 		n++
 		c := law(n)
 		unit.SetRegisters(modbus.HoldingRegister, 0, []uint16{uint16(n >> 16), uint16(n), uint16(c >> 16), uint16(c)})
 	})
-	return server
 }
 
 // counterDevice is the YAML of a device that reads a counting server.
 func counterDevice(id, address string, interval time.Duration) string {
+	return counterDeviceAt(id, fmt.Sprintf("endpoint: \"tcp://%s\", unit: 1", address), interval)
+}
+
+// counterDeviceAt is counterDevice with what stands under modbus.
+func counterDeviceAt(id, place string, interval time.Duration) string {
 	return fmt.Sprintf(`- id: %s
-  modbus: {endpoint: "tcp://%s", unit: 1}
+  modbus: {%s}
   interval: %v
   points:
   - {name: n, table: holding_register, address: 0, type: uint32, kind: counter}
   - {name: check, table: holding_register, address: 2, type: uint32}
-`, id, address, interval)
+`, id, place, interval)
 }
 
 // proveLaw says that every reading of a counting device is one that it has held, in the order in which it held them.

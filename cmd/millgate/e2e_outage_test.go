@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -17,9 +18,10 @@ func testBrokerOutage(t *testing.T) {
 	r := record(t, b)
 	b.kill()
 
-	counter := newCounter(t)
+	counter, port := newCounter(t), freePort(t)
+	startPymodbus(t, "tcp", fmt.Sprint(port))
 	s := writeSite(t, t.TempDir(), "commit_interval: 1s", b.uplink(),
-		counterDevice("counter", counter.Addr(), 200*time.Millisecond)+peerDevice(t, "peer", startPymodbus(t)))
+		counterDevice("counter", counter.Addr(), 200*time.Millisecond)+peerDevice(t, "peer", "tcp://"+local(port)))
 	gateway := s.run(t)
 	time.Sleep(3 * time.Second) // down at the start
 	b.start(t)

@@ -41,11 +41,11 @@ func loadTable(t *testing.T) []row {
 	return rows
 }
 
-// peerDevice is the YAML of a device that holds the table.
-func peerDevice(t *testing.T, id string, port int) string {
+// peerDevice is the YAML of a device at endpoint that holds the table.
+func peerDevice(t *testing.T, id, endpoint string) string {
 	t.Helper()
 	var out strings.Builder
-	fmt.Fprintf(&out, "- id: %s\n  modbus: {endpoint: \"tcp://%s\", unit: 1}\n  interval: 1s\n  points:\n", id, local(port))
+	fmt.Fprintf(&out, "- id: %s\n  modbus: {endpoint: %q, unit: 1}\n  interval: 1s\n  points:\n", id, endpoint)
 	for _, r := range loadTable(t) {
 		fmt.Fprintf(&out, "  - {name: %s, table: %s, address: %s, type: %s", r.name, r.table, r.address, r.dataType)
 		if r.dataType != "bool" {
@@ -59,20 +59,19 @@ func peerDevice(t *testing.T, id string, port int) string {
 	return out.String()
 }
 
-// startPymodbus serves the table by the pymodbus of the distribution, whatever other Python comes first in PATH.
-func startPymodbus(t *testing.T) (port int) {
+// startPymodbus serves the table at where (a port of this machine or a pseudo terminal) by the pymodbus of the distribution, whatever
+// other Python comes first in PATH.
+func startPymodbus(t *testing.T, mode, where string) {
 	t.Helper()
 	const python = "/usr/bin/python3"
 	if exec.Command(python, "-c", "import pymodbus, serial_asyncio, typer").Run() != nil {
 		missingPeer(t, "pymodbus is not installed for "+python)
 	}
-	port = freePort(t)
-	awaitReady(t, start(t, python, filepath.Join(peersDir, "pymodbus_server.py"), fmt.Sprint(port), peersFile))
-	return port
+	awaitReady(t, start(t, python, filepath.Join(peersDir, "pymodbus_server.py"), peersFile, mode, where))
 }
 
-// startLibmodbus compiles and starts the libmodbus server.
-func startLibmodbus(t *testing.T) (port int) {
+// startLibmodbus is the same by libmodbus, which it compiles.
+func startLibmodbus(t *testing.T, mode, where string) {
 	t.Helper()
 	flags, err := exec.Command(peer(t, "pkg-config"), "--cflags", "--libs", "libmodbus").Output()
 	if err != nil {
@@ -83,9 +82,7 @@ func startLibmodbus(t *testing.T) (port int) {
 	if out, err := exec.Command(peer(t, "cc"), args...).CombinedOutput(); err != nil {
 		t.Fatalf("cc: %v\n%s", err, out)
 	}
-	port = freePort(t)
-	awaitReady(t, start(t, program, fmt.Sprint(port), peersFile))
-	return port
+	awaitReady(t, start(t, program, peersFile, mode, where))
 }
 
 func awaitReady(t *testing.T, p *process) {
@@ -98,19 +95,50 @@ func awaitReady(t *testing.T, p *process) {
 	})
 }
 
-func testProbePymodbus(t *testing.T) {
-	t.Parallel()
-	probeEquals(t, startPymodbus(t))
+// probes reads the table of a foreign server over each way that it serves: the same map must give the same values everywhere.
+func probes(serve func(t *testing.T, mode, where string), endpoints ...string) func(*testing.T) {
+	return func(t *testing.T) {
+		t.Parallel()
+		for _, scheme := range endpoints {
+			t.Run(scheme, func(t *testing.T) {
+				mode := strings.ReplaceAll(scheme, "+", "")
+				if strings.HasSuffix(scheme, "tcp") {
+					port := freePort(t)
+					serve(t, mode, fmt.Sprint(port))
+					probeEquals(t, scheme+"://"+local(port))
+					return
+				}
+				near, far := newLine(t)
+				serve(t, mode, far)
+				probeEquals(t, scheme+"://"+near)
+			})
+		}
+	}
 }
 
-func testProbeLibmodbus(t *testing.T) {
-	t.Parallel()
-	probeEquals(t, startLibmodbus(t))
+// newLine is a serial line: a pair of pseudo terminals.
+func newLine(t *testing.T) (near, far string) {
+	t.Helper()
+	near, far = filepath.Join(t.TempDir(), "near"), filepath.Join(t.TempDir(), "far")
+	start(t, peer(t, "socat"), "pty,raw,echo=0,link="+near, "pty,raw,echo=0,link="+far)
+	awaitPort(t, near)
+	awaitPort(t, far)
+	return near, far
 }
 
-// probeEquals compares what `millgate probe` prints with what the server at port holds, value by value.
-func probeEquals(t *testing.T, port int) {
-	s := writeSite(t, t.TempDir(), "commit_interval: 1s", "", peerDevice(t, "peer", port))
+// awaitPort waits for a serial port to appear.
+func awaitPort(t *testing.T, name string) {
+	t.Helper()
+	eventually(t, 10*time.Second, name+" is there", func() bool {
+		_, err := os.Stat(name)
+		return err == nil
+	})
+}
+
+// probeEquals compares what `millgate probe` prints with what the server at endpoint holds, value by value.
+func probeEquals(t *testing.T, endpoint string) {
+	t.Helper()
+	s := writeSite(t, t.TempDir(), "commit_interval: 1s", "", peerDevice(t, "peer", endpoint))
 	out, err := exec.Command(binary, "probe", s.file, "--output", "json").Output()
 	if err != nil {
 		t.Fatalf("probe: %v\n%s", explain(err), out)

@@ -47,8 +47,9 @@ func TestE2E(t *testing.T) {
 		{"DurableBeforePublished", testDurableBeforePublished},
 		{"Sigterm", testSigterm},
 		{"SecondGateway", testSecondGateway},
-		{"ProbePymodbus", testProbePymodbus},
-		{"ProbeLibmodbus", testProbeLibmodbus},
+		{"SerialReplug", testSerialReplug},
+		{"ProbePymodbus", probes(startPymodbus, "tcp", "rtu", "rtu+tcp", "ascii", "ascii+tcp")},
+		{"ProbeLibmodbus", probes(startLibmodbus, "tcp", "rtu")},
 	}
 	for _, test := range tests {
 		t.Run(test.name, test.run)

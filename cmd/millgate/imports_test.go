@@ -47,7 +47,7 @@ var rooms = map[string]room{
 		},
 	},
 	"configs": {
-		inside:  []string{"buffer", "collector", "drivers", "drivers/modbus", "uplink"}, // fills their Config types
+		inside:  []string{"buffer", "collector", "collector/kpi", "drivers", "drivers/modbus", "uplink"}, // fills their Config types
 		outside: []string{"github.com/goccy/go-yaml", "github.com/goccy/go-yaml/ast", "github.com/goccy/go-yaml/parser"},
 	},
 	"cmd/millgate": {

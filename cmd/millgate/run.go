@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -59,6 +60,7 @@ type gateway struct {
 	queue     *buffer.Queue
 	uplinks   []*uplink.Uplink
 	links     *modbus.Links
+	faults    *faultTraces
 	collector *collector.Collector
 }
 
@@ -68,7 +70,8 @@ func openGateway(site *configs.Site, log *slog.Logger) (*gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &gateway{site: site, log: log, queue: queue, links: modbus.NewLinks()}
+	g := &gateway{site: site, log: log, queue: queue, links: modbus.NewLinks(), faults: recordFaults(filepath.Join(site.DataDir, "trace"), log)}
+	g.links.Log, g.links.OnFault = log, g.faults.record
 	self := uplink.Self{Site: site.ID, Gateway: site.Gateway, Version: versionText(), Clock: clockStatus}
 	for _, cfg := range site.Uplinks {
 		g.uplinks = append(g.uplinks, uplink.New(cfg, self, queue, log))
@@ -214,7 +217,11 @@ func (g *gateway) tell(kind drivers.EventKind, en, zh string) {
 }
 
 // close releases the files and connections, after run.
-func (g *gateway) close() error { return errors.Join(g.links.Close(), g.queue.Close()) }
+func (g *gateway) close() error {
+	err := g.links.Close()
+	g.faults.close()
+	return errors.Join(err, g.queue.Close())
+}
 
 // stage is a room at work. Its context is its own, because the rooms stop in order.
 type stage struct {

@@ -28,8 +28,9 @@ func simulateCommand() *cobra.Command {
 		Use:   "simulate SITE.yaml",
 		Short: "Serve the site's devices from their maps, to try a site without its machines",
 		Long: `Serves every Modbus device of the site on this machine, with values that move as a machine's would. Devices that share an
-endpoint share a server. --write-site writes a copy of the site that reads from the simulator; everything else in it, data_dir
-and uplinks too, stays as it is. It runs until Ctrl-C.`,
+endpoint share a server; a serial line is served as its framing over TCP, and tls:// without encryption. Devices that dial in
+(listen://) are left out. --write-site writes a copy of the site that reads from the simulator; everything else in it, data_dir and
+uplinks too, stays as it is. It runs until Ctrl-C.`,
 		Example: "  millgate simulate site.yaml\n  millgate simulate site.yaml --write-site try.yaml    # then: millgate run try.yaml",
 		Args:    takes("SITE.yaml"),
 	}
@@ -46,6 +47,9 @@ and uplinks too, stays as it is. It runs until Ctrl-C.`,
 			return err
 		}
 		defer func() { err = errors.Join(err, s.close()) }()
+		for _, id := range s.left {
+			fmt.Fprintf(cmd.ErrOrStderr(), "millgate: %s is not simulated: its serial server would have to dial in to the gateway\n", id)
+		}
 		if writeSite != "" {
 			if err := s.writeSite(args[0], writeSite); err != nil {
 				return err
@@ -63,16 +67,28 @@ and uplinks too, stays as it is. It runs until Ctrl-C.`,
 
 // simulator serves the devices of a site, one server per endpoint.
 type simulator struct {
-	servers map[string]*modbussim.Server // by the place of the link
-	order   []*modbussim.Server
+	servers map[string]*simulatedLink // by the place of the link
+	order   []*simulatedLink
 	devices []simulated
+	left    []string // devices that are not served
+}
+
+// simulatedLink is a server in the place of a link.
+type simulatedLink struct {
+	*modbussim.Server
+	framing modbus.Framing
+}
+
+// endpoint is where the gateway finds it.
+func (l *simulatedLink) endpoint() modbus.Endpoint {
+	return modbus.Endpoint{Transport: modbus.TCP, Framing: l.framing, Address: l.Addr()}
 }
 
 // simulated is one device and what moves it.
 type simulated struct {
 	id     string
 	unit   uint8
-	server *modbussim.Server
+	link   *simulatedLink
 	load   *load
 	points []simulatedPoint
 }
@@ -84,13 +100,14 @@ type simulatedPoint struct {
 
 // newSimulator listens for each endpoint of the site, from basePort on; 0 takes free ports.
 func newSimulator(site *configs.Site, listen string, basePort uint16) (*simulator, error) {
-	s := &simulator{servers: map[string]*modbussim.Server{}}
+	s := &simulator{servers: map[string]*simulatedLink{}}
 	for _, d := range site.Devices {
 		for _, g := range d.Groups {
-			if s.servers[g.Modbus.Link.Place()] != nil {
+			link := g.Modbus.Link
+			if link.Endpoint.Transport == modbus.Listen || s.servers[link.Place()] != nil {
 				continue
 			}
-			if err := s.listen(g.Modbus.Link.Place(), listen, basePort); err != nil {
+			if err := s.listen(link, listen, basePort); err != nil {
 				return nil, errors.Join(fmt.Errorf("device %s: %w", d.ID, err), s.close())
 			}
 		}
@@ -98,17 +115,19 @@ func newSimulator(site *configs.Site, listen string, basePort uint16) (*simulato
 	return s, s.attach(site)
 }
 
-func (s *simulator) listen(place, host string, basePort uint16) error {
+func (s *simulator) listen(link modbus.LinkConfig, host string, basePort uint16) error {
 	port := 0
 	if basePort > 0 {
 		port = int(basePort) + len(s.order)
 	}
-	server, err := modbussim.Listen(net.JoinHostPort(host, strconv.Itoa(port)))
+	framing := link.Endpoint.Framing
+	server, err := modbussim.ListenFraming(net.JoinHostPort(host, strconv.Itoa(port)), framing)
 	if err != nil {
 		return fmt.Errorf("serve: %w (choose another --base-port)", err)
 	}
-	s.servers[place] = server
-	s.order = append(s.order, server)
+	served := &simulatedLink{server, framing}
+	s.servers[link.Place()] = served
+	s.order = append(s.order, served)
 	return nil
 }
 
@@ -117,14 +136,21 @@ func (s *simulator) attach(site *configs.Site) error {
 	for _, d := range site.Devices {
 		device := simulated{id: d.ID, load: loadOf(d.ID)}
 		for _, g := range d.Groups {
-			device.server, device.unit = s.servers[g.Modbus.Link.Place()], g.Modbus.Unit
-			unit := device.server.Unit(device.unit)
+			device.link, device.unit = s.servers[g.Modbus.Link.Place()], g.Modbus.Unit
+			if device.link == nil {
+				break
+			}
+			unit := device.link.Unit(device.unit)
 			for _, r := range modbus.Plan(g.Modbus.Points, g.Modbus.MaxRegisters, g.Modbus.MaxGap) {
 				unit.SetRegisters(r.Table, r.Address, make([]uint16, r.Quantity)) // also what is read between two points
 			}
 			for _, p := range g.Modbus.Points {
 				device.points = append(device.points, simulatedPoint{p, instrumentFor(p.Tag)})
 			}
+		}
+		if device.link == nil {
+			s.left = append(s.left, d.ID)
+			continue
 		}
 		device.show()
 		s.devices = append(s.devices, device)
@@ -162,7 +188,7 @@ func (s *simulator) run(ctx context.Context) {
 
 // show writes the load's present state into the device's registers.
 func (d *simulated) show() {
-	unit := d.server.Unit(d.unit)
+	unit := d.link.Unit(d.unit)
 	for _, p := range d.points {
 		value := drivers.TextValue("simulated")
 		if p.Type.Name != "string" {
@@ -177,7 +203,7 @@ func (d *simulated) show() {
 func (s *simulator) print(w io.Writer) error {
 	rows := [][]string{{"device", "endpoint", "unit", "tags"}}
 	for _, d := range s.devices {
-		rows = append(rows, []string{d.id, "tcp://" + d.server.Addr(), fmt.Sprint(d.unit), fmt.Sprint(len(d.points))})
+		rows = append(rows, []string{d.id, d.link.endpoint().String(), fmt.Sprint(d.unit), fmt.Sprint(len(d.points))})
 	}
 	return printTable(w, rows)
 }
@@ -214,14 +240,14 @@ func (s *simulator) writeSite(from, to string) error {
 		if server == nil {
 			return found
 		}
-		return m[1] + strconv.Quote("tcp://"+server.Addr())
+		return m[1] + strconv.Quote(server.endpoint().String())
 	})
 	if err := os.WriteFile(to, []byte(out), 0o600); err != nil {
 		return err
 	}
 	copied, err := configs.Load(to)
 	if err != nil {
-		return fmt.Errorf("write %s beside %s, whose relative paths it keeps:\n%w", to, from, err)
+		return fmt.Errorf("write %s beside %s, whose relative paths it keeps, and take out of that what only its own endpoints can have:\n%w", to, from, err)
 	}
 	serving := map[string]bool{}
 	for _, server := range s.order {
@@ -229,7 +255,7 @@ func (s *simulator) writeSite(from, to string) error {
 	}
 	for _, d := range copied.Devices {
 		for _, g := range d.Groups {
-			if !serving[g.Modbus.Link.Endpoint.Address] {
+			if e := g.Modbus.Link.Endpoint; e.Transport != modbus.Listen && !serving[e.Address] {
 				return fmt.Errorf("the endpoint of device %s could not be found in %s; write it as endpoint: \"tcp://host:port\"", d.ID, from)
 			}
 		}

@@ -3,6 +3,7 @@ package modbus
 import (
 	"fmt"
 	"math"
+	"math/big"
 	"math/bits"
 	"strconv"
 	"strings"
@@ -76,6 +77,15 @@ func (d Decimal) Float() float64 {
 		return float64(d.Mantissa) / pow10[-d.Exponent]
 	}
 	return float64(d.Mantissa) * pow10[d.Exponent]
+}
+
+// rat is the number itself.
+func (d Decimal) rat() *big.Rat {
+	power := new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(max(d.Exponent, -d.Exponent))), nil)
+	if d.Exponent < 0 {
+		return new(big.Rat).SetFrac(big.NewInt(d.Mantissa), power)
+	}
+	return new(big.Rat).SetInt(power.Mul(power, big.NewInt(d.Mantissa)))
 }
 
 func (d Decimal) String() string { return strconv.FormatFloat(d.Float(), 'g', -1, 64) }

@@ -1,7 +1,10 @@
 package modbus
 
 import (
+	"fmt"
 	"math"
+	"math/big"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -13,11 +16,47 @@ type codec struct {
 	point  Point
 	width  int // addresses that it takes
 	make   func(c *codec, b []byte) (drivers.Value, drivers.Cause)
+	mask   uint64 // the point's bits, of a bool or of a part of an integer
 	linear linear
 }
 
 func newCodec(p Point) codec {
-	return codec{point: p, width: p.width(), make: makers[p.Type.Name], linear: newLinear(p)}
+	c := codec{point: p, width: p.width(), make: makers[p.Type.Name], mask: p.Bits.mask(), linear: newLinear(p)}
+	if p.Bits.Count > 0 && p.Type.Name != "bool" {
+		c.make = (*codec).decodePart
+	}
+	return c
+}
+
+// mask has the bits of r set where they stand.
+func (r BitRange) mask() uint64 {
+	if r.Count == 0 {
+		return math.MaxUint64
+	}
+	return (uint64(1)<<r.Count - 1) << r.Low
+}
+
+// checkValue says what can not be about the bits and the invalid values of a point of a known type.
+func (p *Point) checkValue() error {
+	width := 16 * p.Type.Registers()
+	switch r := p.Bits; {
+	case r == BitRange{}:
+	case p.Table.Bits():
+		return fmt.Errorf("the table %s holds single bits: leave the bit range out, or use a table of registers", p.Table)
+	case !p.wholeBits():
+		return fmt.Errorf("%s has no bits to choose from: use int16 to uint64, or bool on one register", p.Type)
+	case r.Count == 0 || int(r.Low)+int(r.Count) > width:
+		return fmt.Errorf("%d bits from bit %d: %s has the bits 0 to %d", r.Count, r.Low, p.Type, width-1)
+	}
+	if len(p.Invalid) > 0 && (p.Table.Bits() || p.Type.Name == "string") {
+		return fmt.Errorf("invalid: %s of the table %s has no number that could mean that there is no value", p.Type, p.Table)
+	}
+	for _, raw := range p.Invalid {
+		if width < 64 && raw>>width != 0 {
+			return fmt.Errorf("invalid: %#x is wider than the %d bits of %s", raw, width, p.Type)
+		}
+	}
+	return nil
 }
 
 // linear is value = (raw*mul + add) * 10^exponent, in integers as far as they reach, so that a decimal scale gives decimal values.
@@ -78,14 +117,25 @@ func (c *codec) ofInt(raw int64) float64 {
 	if c.linear.whole && magnitude(raw) <= c.linear.limit {
 		return c.linear.power(float64(raw*c.linear.mul + c.linear.add))
 	}
-	return c.ofFloat(float64(raw))
+	return c.nearest(big.NewInt(raw))
 }
 
 func (c *codec) ofUint(raw uint64) float64 {
 	if raw <= c.linear.limit { // so it is an int64 too
 		return c.ofInt(int64(raw))
 	}
-	return c.ofFloat(float64(raw))
+	return c.nearest(new(big.Int).SetUint64(raw))
+}
+
+// nearest is the scaled value of an integer that is too large for linear, rounded once. It takes its time.
+func (c *codec) nearest(raw *big.Int) float64 {
+	scale := c.point.Scale
+	if scale.Mantissa == 0 {
+		scale = Decimal{Mantissa: 1}
+	}
+	v := new(big.Rat).SetInt(raw)
+	f, _ := v.Add(v.Mul(v, scale.rat()), c.point.Offset.rat()).Float64()
+	return f
 }
 
 func (c *codec) ofFloat(raw float64) float64 {
@@ -102,11 +152,18 @@ func (c *codec) ofFloat(raw float64) float64 {
 
 // decode makes the value of registers as they came, two bytes each; b holds as many as the point takes. A value that can not be is
 // its cause instead.
-func (c *codec) decode(b []byte) (drivers.Value, drivers.Cause) { return c.make(c, b) }
+func (c *codec) decode(b []byte) (drivers.Value, drivers.Cause) {
+	if len(c.point.Invalid) > 0 && slices.Contains(c.point.Invalid, c.raw(b)) {
+		return drivers.Value{}, drivers.CauseNotAvailable
+	}
+	return c.make(c, b)
+}
 
 // makers decode each data type.
 var makers = map[string]func(c *codec, b []byte) (drivers.Value, drivers.Cause){
-	"bool": func(c *codec, b []byte) (drivers.Value, drivers.Cause) { return drivers.BoolValue(c.raw(b) != 0), "" },
+	"bool": func(c *codec, b []byte) (drivers.Value, drivers.Cause) {
+		return drivers.BoolValue(c.raw(b)&c.mask != 0), ""
+	},
 	"int16": func(c *codec, b []byte) (drivers.Value, drivers.Cause) {
 		return number(c.signed(int64(int16(c.raw(b)))))
 	},
@@ -136,6 +193,10 @@ func number(v drivers.Value) (drivers.Value, drivers.Cause) {
 		return v, drivers.CauseNotANumber
 	}
 	return v, ""
+}
+
+func (c *codec) decodePart(b []byte) (drivers.Value, drivers.Cause) {
+	return number(c.unsigned((c.raw(b) & c.mask) >> c.point.Bits.Low))
 }
 
 func (c *codec) decodeBCD(b []byte) (drivers.Value, drivers.Cause) {

@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
-	"sync"
 	"testing"
 	"time"
 
@@ -150,60 +148,6 @@ func TestOneBadRequestLeavesTheOthers(t *testing.T) {
 	if err != nil || check(t, 1, r) != 30 || r[0].Cause != drivers.ModbusException(4) {
 		t.Fatalf("%v, %v", r, err)
 	}
-}
-
-// TestNoWrongValue reads through random faults, two units on one connection: every good reading is right.
-func TestNoWrongValue(t *testing.T) {
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	modbus.QuickRetry(t)
-	s := newSite(t)
-	answers := 25_000
-	if testing.Short() {
-		answers = 5_000
-	}
-	stop := make(chan struct{})
-	var troubles, readers sync.WaitGroup
-	for unit := range uint8(2) {
-		unit++
-		d := s.driver(t, unit, 50, 10, 10*time.Millisecond)
-		rnd := rand.New(rand.NewPCG(seed, uint64(unit)))
-		troubles.Go(func() {
-			kinds := []modbussim.FaultKind{modbussim.Late, modbussim.Late, modbussim.Never, modbussim.Split, modbussim.Merged, modbussim.WrongID,
-				modbussim.WrongUnit, modbussim.Exception, modbussim.Short, modbussim.Late}
-			for {
-				select {
-				case <-stop:
-					return
-				case <-time.After(time.Duration(rnd.IntN(20)) * time.Millisecond):
-					s.Unit(unit).Fault(modbussim.Fault{Kind: kinds[rnd.IntN(len(kinds))], Delay: time.Duration(rnd.IntN(30)) * time.Millisecond, Code: 6, Times: 1})
-				}
-			}
-		})
-		readers.Go(func() {
-			good, bad := 0, 0
-			for good+bad < answers*10/2 {
-				r, err := read(t, d)
-				if err != nil && drivers.CauseOf(err) == drivers.CauseBackOff {
-					time.Sleep(time.Millisecond) // nothing was sent: it proves nothing and is not counted
-					continue
-				}
-				if err != nil {
-					bad += 50
-					continue
-				}
-				n := check(t, unit, r)
-				good, bad = good+n, bad+len(r)-n
-			}
-			t.Logf("unit %d: %d good readings, %d bad", unit, good, bad)
-			if good == 0 || bad == 0 {
-				t.Errorf("unit %d: %d good and %d bad readings prove nothing", unit, good, bad)
-			}
-		})
-	}
-	readers.Wait()
-	close(stop)
-	troubles.Wait()
 }
 
 func TestRefusedConnectionIsLeftAlone(t *testing.T) {

@@ -1,6 +1,8 @@
 package modbus
 
 import (
+	"context"
+	"io"
 	"testing"
 	"time"
 )
@@ -10,4 +12,9 @@ func QuickRetry(t testing.TB) {
 	before := retry
 	retry = pace{first: 2 * time.Millisecond, last: 5 * time.Millisecond}
 	t.Cleanup(func() { retry = before })
+}
+
+// DialWith makes links connect by dial, in the place of the network.
+func (l *Links) DialWith(dial func(context.Context, LinkConfig) (io.ReadWriteCloser, error)) {
+	l.dial = dial
 }

@@ -81,7 +81,7 @@ func (k *link) serve(ctx context.Context, s *seat, timeout time.Duration, calls 
 	if err := k.admit(s, time.Now()); err != nil {
 		return err
 	}
-	if !k.turns.take(ctx, s) {
+	if s.looking && sleep(ctx, lookLast) != nil || !k.turns.take(ctx, s) {
 		return k.notServed(ctx, s)
 	}
 	defer k.turns.give()
@@ -201,10 +201,11 @@ func (k *link) deliver(frame []byte, calls []*call) bool {
 	return false
 }
 
-// noAnswer is the error of a time-out: something came, or nothing.
+// noAnswer is the error of a time-out: something came, or nothing. Half a frame that its sender cut off must not be completed by the
+// beginning of the next one, so it ends a connection.
 func (k *link) noAnswer() error {
-	if k.config.Endpoint.Framing != MBAP && k.conn.wire.drain() > 0 {
-		return garbled("%s: bytes came, but no answer was among them", k.place)
+	if k.conn.wire.drain() > 0 {
+		return garbled("%s: bytes came, but no whole answer was among them", k.place)
 	}
 	return &drivers.Error{Cause: drivers.CauseTimeout, Err: fmt.Errorf("%s did not answer in time", k.place)}
 }
@@ -232,11 +233,16 @@ func (k *link) judge(s *seat, calls []*call, err error, took time.Duration) erro
 		k.conn.timeouts, k.conn.proven = 0, true
 		k.conn.pause.succeeded()
 	}
-	switch cause := drivers.CauseOf(failure); {
+	cause := drivers.CauseOf(failure)
+	fault := failure != nil && (cause == drivers.CauseGarbled || cause == drivers.CauseInternal && !errors.Is(failure, context.Canceled))
+	switch {
 	case alive:
 		k.answered(s)
 	case failure != nil && (bridge || cause == drivers.CauseTimeout || cause == drivers.CauseGarbled && k.config.Endpoint.Framing != MBAP):
-		k.unanswered(s, failure, took)
+		fault = k.unanswered(s, failure, took) || fault
+	}
+	if fault && k.links.OnFault != nil {
+		k.links.OnFault(k.place, k.config.Endpoint.Framing, k.trace.frames)
 	}
 	k.count(func(l *LinkStatus) { l.Requests += uint64(len(calls)) })
 	if err == nil {

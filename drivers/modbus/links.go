@@ -16,13 +16,19 @@ import (
 
 // Links holds the physical links, one per place, shared by all who name it.
 type Links struct {
-	Log *slog.Logger // what no device's status would tell, such as a stranger that dials in; nil: nowhere
+	// Both are set before the links are used, or not at all.
+	Log     *slog.Logger // what no device's status would tell, such as a stranger that dials in; nil: nowhere
+	OnFault OnFault
 
 	mu        sync.Mutex
 	links     map[string]*link                                              // by place
 	listeners map[string]*listener                                          // by address
 	dial      func(context.Context, LinkConfig) (io.ReadWriteCloser, error) // in the place of the network; nil: the network
 }
+
+// OnFault is told when a unit falls silent, an answer is garbled or a connection breaks, and may ask at any time later for the frames
+// that passed. It must return at once.
+type OnFault func(place string, framing Framing, frames func() []Frame)
 
 // NewLinks makes an empty set; it opens nothing.
 func NewLinks() *Links { return &Links{links: map[string]*link{}, listeners: map[string]*listener{}} }

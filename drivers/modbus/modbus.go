@@ -80,7 +80,7 @@ func (p *Point) check() error {
 			return fmt.Errorf("the decimal exponent %d is not between -%d and %d", d.Exponent, maxDecimalExponent, maxDecimalExponent)
 		}
 	}
-	return nil
+	return p.checkValue()
 }
 
 // Probed is one point read by Probe.

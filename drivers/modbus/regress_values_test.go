@@ -1,6 +1,8 @@
 package modbus
 
 import (
+	"math/rand/v2"
+	"strconv"
 	"testing"
 
 	"github.com/millgate/millgate/drivers"
@@ -13,6 +15,28 @@ func TestScaleFarFromOffset(t *testing.T) {
 		if v, cause := decodeWords(p, raw); v != drivers.Float64Value(1e10+float64(raw)*1e-9) {
 			t.Errorf("raw %d: %s %q", raw, v, cause)
 		}
+	}
+}
+
+// TestLargeIntegersAreRoundedOnce: beyond 2^53 a float64 can not hold the integer before it is scaled.
+func TestLargeIntegersAreRoundedOnce(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	for range 2000 {
+		raw := rng.Uint64() >> rng.IntN(12)
+		words := []uint16{uint16(raw >> 48), uint16(raw >> 32), uint16(raw >> 16), uint16(raw)}
+		signed, unsigned := strconv.FormatInt(int64(raw), 10), strconv.FormatUint(raw, 10)
+		for typ, text := range map[string]string{"int64": signed, "uint64": unsigned} {
+			want, err := strconv.ParseFloat(text+"e-3", 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if v, cause := decodeWords(point(t, typ, ABCD, "0.001", ""), words...); v != drivers.Float64Value(want) {
+				t.Fatalf("%s × 0.001 is %s %q, want %v", text, v, cause, want)
+			}
+		}
+	}
+	if v, _ := decodeWords(point(t, "uint64", ABCD, "0.1", "-1"), 0x8000, 0, 0, 0x0001); v != drivers.Float64Value(922337203685477579.9) {
+		t.Errorf("2^63+1 × 0.1 - 1 is %s", v)
 	}
 }
 

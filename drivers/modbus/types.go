@@ -145,18 +145,24 @@ type Point struct {
 	Scale     Decimal // the zero Decimal means 1
 	Offset    Decimal // added after the scale
 	Bits      BitRange
-	Invalid   []uint64 // raw values, in word order, with which the device says that it has none
+	Invalid   []uint64 // raw values, put together in the word order, with which the device says that it has none
 }
 
-// BitRange is a part of a register's bits, the lowest being 0. The zero BitRange means all of them.
+// BitRange is a part of the bits of an integer, or of a bool's register, once its registers are put together in the word order; the
+// lowest bit is 0. The zero BitRange means all of them. A part of an integer is a number of its own, without a sign; a bool is true if
+// any of its bits is set.
 type BitRange struct{ Low, Count uint8 }
 
-// ValueType is the type of the tag that the point fills: a scaled integer is a float64, a scaled float32 stays a float32.
+// ValueType is the type of the tag that the point fills: a part of an integer's bits is a uint64, a scaled integer is a float64, a
+// scaled float32 stays a float32.
 func (p Point) ValueType() drivers.Type {
 	if p.Type.Name == "string" {
 		return drivers.TypeText
 	}
 	t := dataTypes[p.Type.Name].value
+	if p.Bits.Count > 0 && t == drivers.TypeInt64 {
+		t = drivers.TypeUint64
+	}
 	if p.scaled() && (t == drivers.TypeInt64 || t == drivers.TypeUint64) {
 		return drivers.TypeFloat64
 	}
@@ -165,4 +171,13 @@ func (p Point) ValueType() drivers.Type {
 
 func (p Point) scaled() bool {
 	return (p.Scale.Mantissa != 0 && p.Scale.reduced() != Decimal{Mantissa: 1}) || p.Offset.Mantissa != 0
+}
+
+// wholeBits says that each bit of the point's type has a meaning of its own.
+func (p Point) wholeBits() bool {
+	switch p.Type.Name {
+	case "bool", "int16", "uint16", "int32", "uint32", "int64", "uint64":
+		return true
+	}
+	return false
 }

@@ -12,6 +12,8 @@ const (
 	maxSilences = 2
 	// lookingShare is the part of a link's time, one in so many, that looking for silent units may take from the others.
 	lookingShare = 20
+	// lookLast is how long looking waits before it takes a free link: those who are due at the same moment go first.
+	lookLast = 10 * time.Millisecond
 )
 
 // unit is one unit id behind a link. It belongs to the holder of link.mu, served apart.
@@ -77,13 +79,14 @@ func (k *link) answered(s *seat) {
 	}
 }
 
-// unanswered notes that the unit did not answer a request, which took so much of the link's time.
-func (k *link) unanswered(s *seat, err error, took time.Duration) {
+// unanswered notes that the unit did not answer a request, which took so much of the link's time, and says whether it has fallen silent
+// with that.
+func (k *link) unanswered(s *seat, err error, took time.Duration) (fell bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	u := s.unit
 	if u.silences++; !u.silent() {
-		return
+		return false
 	}
 	u.silence.failed(retry, err, &s.toldSilence)
 	silent := 0
@@ -100,6 +103,7 @@ func (k *link) unanswered(s *seat, err error, took time.Duration) {
 	if all := now.Add(time.Duration(silent) * rest); silent < len(k.units) && u.silence.until.Before(all) {
 		u.silence.until = all // so that each silent unit is looked for in its turn
 	}
+	return u.silences == maxSilences
 }
 
 // tooBusy notes that the unit answered that it wants to be left alone for a while.

@@ -1,5 +1,7 @@
-// A Modbus TCP server by libmodbus: libmodbus_server PORT TABLE.tsv. Prints READY. Any unit id; what the table does not name reads 0.
+// A Modbus server by libmodbus: libmodbus_server TABLE.tsv tcp PORT, or libmodbus_server TABLE.tsv rtu PTY [BAUD]. Prints READY.
+// Any unit id over TCP, unit 1 over RTU; what the table does not name reads 0.
 // cc -o libmodbus_server libmodbus_server.c $(pkg-config --cflags --libs libmodbus)
+#include <errno.h>
 #include <modbus.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -78,23 +80,41 @@ static void load(const char *path, modbus_mapping_t *m)
 	fclose(f);
 }
 
-int main(int argc, char **argv)
+static void ready(void)
 {
-	modbus_t *ctx;
-	modbus_mapping_t *m = modbus_mapping_new(SIZE, SIZE, SIZE, SIZE);
+	puts("READY");
+	fflush(stdout);
+}
+
+static int serve_rtu(modbus_mapping_t *m, const char *port, int baud)
+{
+	modbus_t *ctx = modbus_new_rtu(port, baud, 'N', 8, 1);
+
+	if (!ctx || modbus_set_slave(ctx, 1) < 0 || modbus_connect(ctx) < 0) {
+		perror(port);
+		return 1;
+	}
+	for (ready();;) {
+		uint8_t query[MODBUS_RTU_MAX_ADU_LENGTH];
+		int n = modbus_receive(ctx, query);
+		if (n > 0)
+			modbus_reply(ctx, query, n, m);
+		else if (n < 0 && errno != EMBBADCRC && errno != ETIMEDOUT)
+			return 1;
+	}
+}
+
+static int serve_tcp(modbus_mapping_t *m, int port)
+{
+	modbus_t *ctx = modbus_new_tcp("127.0.0.1", port);
 	int listener, top;
 	fd_set open;
 
-	if (argc != 3 || !m)
-		return 2;
-	load(argv[2], m);
-	ctx = modbus_new_tcp("127.0.0.1", atoi(argv[1]));
 	if (!ctx || (listener = modbus_tcp_listen(ctx, 8)) < 0) {
 		perror("listen");
 		return 1;
 	}
-	puts("READY");
-	fflush(stdout);
+	ready();
 	FD_ZERO(&open);
 	FD_SET(listener, &open);
 	for (top = listener;;) {
@@ -122,4 +142,16 @@ int main(int argc, char **argv)
 			}
 		}
 	}
+}
+
+int main(int argc, char **argv)
+{
+	modbus_mapping_t *m = modbus_mapping_new(SIZE, SIZE, SIZE, SIZE);
+
+	if (argc < 4 || !m)
+		return 2;
+	load(argv[1], m);
+	if (strcmp(argv[2], "rtu") == 0)
+		return serve_rtu(m, argv[3], argc > 4 ? atoi(argv[4]) : 9600);
+	return serve_tcp(m, atoi(argv[3]));
 }

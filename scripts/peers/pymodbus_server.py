@@ -1,11 +1,18 @@
 #!/usr/bin/python3
-"""A Modbus TCP server by pymodbus: pymodbus_server.py PORT TABLE.tsv. Prints READY. Unit 1; what the table does not name reads 0."""
+"""A Modbus server by pymodbus. Prints READY. Unit 1; what the table does not name reads 0.
+
+pymodbus_server.py TABLE.tsv tcp|rtutcp|asciitcp PORT
+pymodbus_server.py TABLE.tsv rtu|ascii PTY [BAUD]
+"""
 import asyncio
 import struct
 import sys
 
 from pymodbus.datastore import ModbusSequentialDataBlock, ModbusServerContext, ModbusSlaveContext
-from pymodbus.server.async_io import StartAsyncTcpServer
+from pymodbus.framer.ascii_framer import ModbusAsciiFramer
+from pymodbus.framer.rtu_framer import ModbusRtuFramer
+from pymodbus.framer.socket_framer import ModbusSocketFramer
+from pymodbus.server.async_io import StartAsyncSerialServer, StartAsyncTcpServer
 
 FORMATS = {"int16": ">h", "uint16": ">H", "int32": ">i", "uint32": ">I", "int64": ">q", "uint64": ">Q", "float32": ">f", "float64": ">d"}
 
@@ -39,14 +46,24 @@ def load(path):
     return {name: ModbusSequentialDataBlock(0, values) for name, values in tables.items()}
 
 
-async def main():
-    blocks = load(sys.argv[2])
+def context(path):
+    blocks = load(path)
     unit = ModbusSlaveContext(
         co=blocks["coil"], di=blocks["discrete_input"], ir=blocks["input_register"], hr=blocks["holding_register"], zero_mode=True
     )
-    context = ModbusServerContext(slaves={1: unit}, single=False)
+    return ModbusServerContext(slaves={1: unit}, single=False)
+
+
+async def main(path, mode, where, baud="9600"):
+    framer = {"tcp": ModbusSocketFramer, "rtu": ModbusRtuFramer, "asc": ModbusAsciiFramer}[mode[:3]]
+    common = {"context": context(path), "framer": framer, "defer_start": True, "ignore_missing_slaves": True}
+    if mode.endswith("tcp"):
+        server = await StartAsyncTcpServer(address=("127.0.0.1", int(where)), allow_reuse_address=True, **common)
+    else:
+        server = await StartAsyncSerialServer(port=where, baudrate=int(baud), **common)
+        await server.start()
     print("READY", flush=True)
-    await StartAsyncTcpServer(context=context, address=("127.0.0.1", int(sys.argv[1])), allow_reuse_address=True)
+    await server.serve_forever()
 
 
-asyncio.run(main())
+asyncio.run(main(*sys.argv[1:]))

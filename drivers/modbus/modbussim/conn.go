@@ -140,7 +140,9 @@ func (c *conn) play(run []Sending, latency time.Duration) bool {
 			return false
 		}
 	}
-	<-c.line
+	if !run[len(run)-1].More {
+		<-c.line
+	}
 	return true
 }
 

@@ -24,7 +24,7 @@ const (
 	Short               // sends a whole frame with less data than was asked for
 	Garbled             // sends bytes that are no Modbus frame, or one whose checksum is wrong
 	Duplicate           // answers twice, the second time Delay later
-	Cut                 // sends a part of the answer and nothing more; the connection stays
+	Cut                 // sends a part of the answer, and with MBAP nothing ever after: in a stream that is what a gap is; it stays open
 	Reordered           // answers up to Delay later, by chance: answers to requests in flight overtake each other
 	Babble              // sends noise for Delay instead of answering, and nobody else gets a byte through
 )
@@ -41,7 +41,7 @@ type Fault struct {
 type Sending struct {
 	After time.Duration // from the moment the answer is ready
 	Bytes []byte
-	More  bool // the next one continues it: nothing else gets between the two
+	More  bool // the next one continues it: nothing else gets between the two; if there is no next one, nothing follows on this stream
 }
 
 // twist changes what the answer says.
@@ -75,7 +75,7 @@ func (f Fault) sendings(answer []byte, framing modbus.Framing) []Sending {
 	case Duplicate:
 		return []Sending{{Bytes: answer}, {After: f.Delay, Bytes: answer}}
 	case Cut:
-		return []Sending{{Bytes: answer[:half]}}
+		return []Sending{{Bytes: answer[:half], More: framing == modbus.MBAP}}
 	case Reordered:
 		return []Sending{{After: rand.N(f.Delay + 1), Bytes: answer}}
 	case Babble:

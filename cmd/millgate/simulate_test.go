@@ -1,0 +1,63 @@
+package main
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/millgate/millgate/configs"
+	"github.com/millgate/millgate/drivers"
+	"github.com/millgate/millgate/drivers/modbus"
+)
+
+// TestSimulateEveryLink serves one device of each kind of link: each is read where the copy of the site would look for it.
+func TestSimulateEveryLink(t *testing.T) {
+	endpoints := []string{"tcp://192.0.2.1:502", "tls://192.0.2.1", "rtu:///dev/ttyS0", "ascii:///dev/ttyS1", "rtu+tcp://192.0.2.2", "ascii+tcp://192.0.2.3",
+		"listen://:7000"}
+	want := []string{"tcp", "tcp", "rtu+tcp", "ascii+tcp", "rtu+tcp", "ascii+tcp"}
+	site := &configs.Site{}
+	for _, text := range endpoints {
+		endpoint, err := modbus.ParseEndpoint(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tag := &drivers.Tag{Device: text, Name: "hours", Type: drivers.TypeUint64}
+		site.Devices = append(site.Devices, configs.Device{ID: text, Groups: []configs.Group{{Modbus: modbus.Config{
+			Device: text, Link: modbus.LinkConfig{Endpoint: endpoint}, Unit: 1, Timeout: time.Second,
+			Points: []modbus.Point{{Tag: tag, Table: modbus.HoldingRegister, Type: modbus.DataType{Name: "uint32"}}},
+		}}}})
+	}
+	s, err := newSimulator(site, "127.0.0.1", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	links := modbus.NewLinks()
+	defer func() {
+		if links.Close() != nil || s.close() != nil {
+			t.Error("not closed")
+		}
+	}()
+	if !slices.Equal(s.left, endpoints[6:]) || len(s.devices) != 6 {
+		t.Fatalf("%d devices are served, not %v", len(s.devices), s.left)
+	}
+	for i, d := range s.devices {
+		endpoint := d.link.endpoint()
+		if scheme, _, _ := strings.Cut(endpoint.String(), "://"); scheme != want[i] {
+			t.Errorf("%s is served as %s", d.id, endpoint)
+		}
+		cfg := site.Devices[i].Groups[0].Modbus
+		cfg.Link = modbus.LinkConfig{Endpoint: endpoint}
+		driver, err := links.Driver(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		readings, err := driver.Read(ctx, nil)
+		cancel()
+		if err != nil || len(readings) != 1 || readings[0].Quality != drivers.Good {
+			t.Errorf("%s at %s: %v, %v", d.id, endpoint, readings, err)
+		}
+	}
+}
