@@ -10,7 +10,7 @@ import (
 
 var (
 	docFence = regexp.MustCompile("(?ms)^```.*?^```")
-	docFlag  = regexp.MustCompile(`--[a-z-]+`)
+	docFlag  = regexp.MustCompile(`--[a-z]+(-[a-z]+)*`)
 )
 
 // TestCommissioningDocs: both languages show the same commands, flags and tables.
