@@ -259,7 +259,7 @@ func (f *scanFlags) save(scan *modbus.Scan) error {
 
 func (f *scanFlags) print(w io.Writer, scan *modbus.Scan) error {
 	if *f.output == asJSON {
-		return printJSON(w, map[string]any{"done": scan.Done(), "units": scan.Found})
+		return printJSON(w, map[string]any{"done": scan.Done(), "units": append([]modbus.ScannedUnit{}, scan.Found...)})
 	}
 	rows := [][]string{{"unit", "identification", "table", "addresses", "number", "first values"}}
 	for i, u := range scan.Found {
