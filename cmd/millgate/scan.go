@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/millgate/millgate/configs"
+	"github.com/millgate/millgate/drivers"
 	"github.com/millgate/millgate/drivers/modbus"
 )
 
@@ -57,6 +58,7 @@ type scanFlags struct {
 	pause                      time.Duration
 	state                      string
 	restart                    bool
+	listens                    bool // the endpoint is one where a serial server dials in
 }
 
 func scanCommand() *cobra.Command {
@@ -72,6 +74,7 @@ A serial port, and many a device, serves one program at a time: while a gateway 
 		Example: `  millgate scan tcp://192.168.1.10:502
   millgate scan tcp://192.168.1.10:502 --units 1-10 --range 0-999
   millgate scan rtu:///dev/ttyUSB0 --baud 9600 --parity E --units 1-32
+  millgate scan listen://:5020 --units 1-32
   millgate scan tcp://192.168.1.10:502 --site site.yaml --units 1`,
 		Args: takes("ENDPOINT"),
 	}
@@ -94,6 +97,7 @@ func (f *scanFlags) run(cmd *cobra.Command, endpoint string) (err error) {
 	if err != nil {
 		return err
 	}
+	f.listens = link.Endpoint.Transport == modbus.Listen
 	scan, err := f.open(link)
 	if err != nil {
 		return err
@@ -214,6 +218,10 @@ func (f *scanFlags) work(ctx context.Context, scan *modbus.Scan, target modbus.T
 	saved := time.Now()
 	for !scan.Done() {
 		if err := scan.Step(ctx, target); err != nil {
+			if f.listens && ctx.Err() == nil && drivers.CauseOf(err) == drivers.CauseUnreachable { // it may still dial in
+				progress.wait(err)
+				continue
+			}
 			progress.end()
 			if ctx.Err() != nil {
 				err = errors.New("stopped before the end")
@@ -251,7 +259,7 @@ func (f *scanFlags) save(scan *modbus.Scan) error {
 
 func (f *scanFlags) print(w io.Writer, scan *modbus.Scan) error {
 	if *f.output == asJSON {
-		return printJSON(w, map[string]any{"done": scan.Done(), "units": scan.Found})
+		return printJSON(w, map[string]any{"done": scan.Done(), "units": append([]modbus.ScannedUnit{}, scan.Found...)})
 	}
 	rows := [][]string{{"unit", "identification", "table", "addresses", "number", "first values"}}
 	for i, u := range scan.Found {

@@ -16,6 +16,7 @@ type scanProgress struct {
 	timeout time.Duration
 	live    bool
 	next    time.Time // when to show something again
+	waits   time.Time // when to say again that it waits
 	began   time.Time
 	before  int // addresses that were looked at when it began
 }
@@ -80,6 +81,16 @@ func bar(n, of int) string {
 	const width = 20
 	full := width * n / max(1, of)
 	return "[" + strings.Repeat("#", full) + strings.Repeat(".", width-full) + "]"
+}
+
+// wait says, now and then, why nothing happens.
+func (p *scanProgress) wait(err error) {
+	if now := time.Now(); !now.Before(p.waits) {
+		p.waits = now.Add(10 * time.Second)
+		p.end()
+		fmt.Fprintln(p.w, "millgate: waiting:", err)
+	}
+	time.Sleep(200 * time.Millisecond)
 }
 
 // end clears the bar.

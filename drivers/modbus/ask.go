@@ -102,7 +102,7 @@ func (r Request) check() error {
 		return fmt.Errorf("table %d does not exist: use coil, discrete_input, input_register or holding_register", r.Table)
 	case r.Quantity < 1 || int(r.Quantity) > most:
 		return fmt.Errorf("a request of %d addresses: 1 to %d can be read at once", r.Quantity, most)
-	case r.end() > 1<<16:
+	case int(r.Address)+int(r.Quantity) > 1<<16:
 		return fmt.Errorf("a request of %d addresses from %d on ends beyond 65535", r.Quantity, r.Address)
 	}
 	return nil

@@ -140,7 +140,8 @@ const (
 	absent                  // a gateway says that the unit is not there
 	silent                  // nothing came, or nothing whole
 	lost                    // the device hung up
-	held                    // nothing was sent: the link waits after a failure, or the device is busy
+	held                    // nothing was sent: the link waits after a failure
+	occupied                // the device wants to be asked later
 	failed                  // the link
 )
 
@@ -153,8 +154,10 @@ func outcomeOf(err error) outcome {
 		return unknown
 	case drivers.ModbusException(10), drivers.ModbusException(11):
 		return absent
-	case drivers.CauseBackOff, drivers.ModbusException(5), drivers.ModbusException(6):
+	case drivers.CauseBackOff:
 		return held
+	case drivers.ModbusException(5), drivers.ModbusException(6):
+		return occupied
 	case drivers.CauseTimeout, drivers.CauseGarbled:
 		return silent
 	case drivers.CauseLost:
@@ -176,7 +179,7 @@ func (s *Scan) seek(ctx context.Context, target Target) error {
 		return ctx.Err()
 	case o == failed:
 		return err
-	case o == held && drivers.CauseOf(err) == drivers.CauseBackOff:
+	case o == held:
 		return wait(ctx, scanBackOff)
 	case o == lost && s.Silent < maxLost-1:
 		s.Silent++
@@ -219,6 +222,8 @@ func (s *Scan) read(ctx context.Context, target Target) error {
 	case failed:
 		return err
 	case held:
+		return wait(ctx, scanBackOff)
+	case occupied:
 		if s.Silent++; s.Silent < maxSilent {
 			return wait(ctx, scanBackOff)
 		}

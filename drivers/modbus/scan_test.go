@@ -57,7 +57,7 @@ func (f *fakeDevice) Ask(ctx context.Context, unit uint8, r Request) ([]uint16, 
 		return refuse(3)
 	}
 	var out []uint16
-	for at := int(r.Address); at < r.end(); at++ {
+	for at := int(r.Address); at < int(r.Address)+int(r.Quantity); at++ {
 		v, ok := bank[at]
 		if !ok {
 			return refuse(2)
