@@ -45,7 +45,7 @@ func loadTable(t *testing.T) []row {
 func peerDevice(t *testing.T, id, endpoint string) string {
 	t.Helper()
 	var out strings.Builder
-	fmt.Fprintf(&out, "- id: %s\n  modbus: {endpoint: %q, unit: 1}\n  interval: 1s\n  points:\n", id, endpoint)
+	fmt.Fprintf(&out, "- id: %s\n  modbus: {endpoint: %q, unit: 1}\n  interval: 2s\n  points:\n", id, endpoint)
 	for _, r := range loadTable(t) {
 		fmt.Fprintf(&out, "  - {name: %s, table: %s, address: %s, type: %s", r.name, r.table, r.address, r.dataType)
 		if r.dataType != "bool" {

@@ -9,8 +9,8 @@ import (
 	"go/parser"
 	"go/token"
 	"io"
-	"io/fs"
 	"net"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -74,12 +74,19 @@ func TestTwoRequestsInOneFrame(t *testing.T) {
 
 // TestOneFunctionWrites reads the source: a connection is written to in one place only, so that no other path leads out.
 func TestOneFunctionWrites(t *testing.T) {
-	packages, err := parser.ParseDir(token.NewFileSet(), ".", func(f fs.FileInfo) bool { return !strings.HasSuffix(f.Name(), "_test.go") }, 0)
+	names, err := filepath.Glob("*.go")
 	if err != nil {
 		t.Fatal(err)
 	}
 	var places []string
-	for _, file := range packages["modbus"].Files {
+	for _, name := range names {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
 		for _, decl := range file.Decls {
 			f, ok := decl.(*ast.FuncDecl)
 			if !ok {

@@ -29,8 +29,7 @@ type mangler struct {
 	longest time.Duration // of a delay
 	held    []byte        // waits for the next answer
 	answers int
-	mbap    bool   // without a checksum, what follows half a frame would pass for its end, so nothing does
-	cut     func() // ends the connection behind an answer that was cut off; nil: it stays
+	mbap    bool // without a checksum, what follows half a frame would pass for its end, so nothing does
 }
 
 func (m *mangler) mangle(_, answer []byte) []modbussim.Sending {
