@@ -212,7 +212,7 @@ func (k *link) noAnswer() error {
 
 // judge draws the conclusions from a round trip: about the unit, about the wire, and about what to tell the caller.
 func (k *link) judge(s *seat, calls []*call, err error, took time.Duration) error {
-	alive, bridge, failure := false, false, err
+	alive, busy, bridge, failure := false, false, false, err
 	for _, c := range calls {
 		switch {
 		case !c.ended:
@@ -224,6 +224,7 @@ func (k *link) judge(s *seat, calls []*call, err error, took time.Duration) erro
 			alive = true
 			k.measured(s.unit, c.at.Sub(c.began)-k.config.lineTime(calls[:1]))
 			if c.exception == 5 || c.exception == 6 {
+				busy = true
 				k.tooBusy(s, c.err)
 			}
 		}
@@ -237,7 +238,7 @@ func (k *link) judge(s *seat, calls []*call, err error, took time.Duration) erro
 	fault := failure != nil && (cause == drivers.CauseGarbled || cause == drivers.CauseInternal && !errors.Is(failure, context.Canceled))
 	switch {
 	case alive:
-		k.answered(s)
+		k.answered(s, busy)
 	case failure != nil && (bridge || cause == drivers.CauseTimeout || cause == drivers.CauseGarbled && k.config.Endpoint.Framing != MBAP):
 		fault = k.unanswered(s, failure, took) || fault
 	}

@@ -2,7 +2,12 @@ package modbus_test
 
 import (
 	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/millgate/millgate/drivers"
@@ -73,6 +78,115 @@ func TestEachDriverLearnsOfAnOutage(t *testing.T) {
 	if err := within(t, second, time.Second); drivers.CauseOf(err) != drivers.CauseBackOff {
 		t.Errorf("got %v", err)
 	}
+}
+
+// TestBusyUnitIsLeftAlone: exceptions 5 and 6 slow the unit, more each time, and nobody else on the link; the first answer ends it.
+func TestBusyUnitIsLeftAlone(t *testing.T) {
+	for _, code := range []byte{5, 6} {
+		s := newSite(t)
+		busy, other := s.driver(t, 1, 1, 0, time.Second), s.driver(t, 2, 1, 0, time.Second)
+		s.Unit(1).Fault(modbussim.Fault{Kind: modbussim.Exception, Code: code, Times: 1})
+		if r, err := read(t, busy); err != nil || r[0].Cause != drivers.ModbusException(code) {
+			t.Errorf("exception %d: %s", code, errText(r, err))
+		}
+		for range 3 {
+			if err := within(t, busy, time.Second); drivers.CauseOf(err) != drivers.CauseBackOff {
+				t.Errorf("asked again at once: %v", err)
+			}
+			if err := within(t, other, time.Second); err != nil {
+				t.Error(err)
+			}
+		}
+		time.Sleep(500 * time.Millisecond) // the first pause at its longest
+		if err := within(t, busy, time.Second); err != nil {
+			t.Error(err)
+		}
+		if err := within(t, busy, time.Second); err != nil {
+			t.Errorf("left alone though it has answered: %v", err)
+		}
+	}
+}
+
+// TestBridgeSpeaksForSilentUnit: exceptions 10 and 11 are the unit's fault. It is down, and looked for now and then; the connection and
+// the other units stay as they are.
+func TestBridgeSpeaksForSilentUnit(t *testing.T) {
+	for _, code := range []byte{10, 11} {
+		s := newSite(t)
+		gone, other := s.driver(t, 1, 1, 0, time.Second), s.driver(t, 2, 1, 0, time.Second)
+		s.Unit(1).Fault(modbussim.Fault{Kind: modbussim.Exception, Code: code})
+		for range 2 {
+			if err := within(t, gone, time.Second); drivers.CauseOf(err) != drivers.ModbusException(code) {
+				t.Errorf("exception %d: %v", code, err)
+			}
+		}
+		before := s.Stats().Requests
+		for range 5 {
+			if err := within(t, gone, time.Second); drivers.CauseOf(err) != drivers.CauseBackOff {
+				t.Errorf("exception %d: %v", code, err)
+			}
+			if err := within(t, other, time.Second); err != nil {
+				t.Error(err)
+			}
+		}
+		if n := s.Stats(); n.Requests != before+5 || n.Connections != 1 {
+			t.Errorf("%d requests for 5 reads of the other unit, %d connections", n.Requests-before, n.Connections)
+		}
+	}
+}
+
+// TestMangledDevice reads a device with several requests in flight through answers that are mangled in every way, while it learns what it
+// is refused: no good reading is ever wrong.
+func TestMangledDevice(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	synctest.Test(t, func(t *testing.T) {
+		sim, links := modbussim.New(), modbus.NewLinks()
+		links.DialWith(func(context.Context, modbus.LinkConfig) (io.ReadWriteCloser, error) {
+			near, far := net.Pipe()
+			go sim.ServeConn(far, modbus.MBAP)
+			return newBuffered(near), nil
+		})
+		m := &mangler{rnd: rand.New(rand.NewPCG(seed, 2)), longest: 60 * time.Millisecond, mbap: true}
+		u := sim.Unit(1)
+		u.Mangle(m.mangle)
+		u.Limit(20)
+		cfg := modbus.Config{Device: "d", Unit: 1, Timeout: 20 * time.Millisecond,
+			Link: modbus.LinkConfig{Endpoint: modbus.Endpoint{Address: "d"}, InFlight: 16}}
+		for a := range 300 {
+			if a%50 != 17 {
+				u.SetRegisters(modbus.HoldingRegister, uint16(a), []uint16{value(1, a)})
+			}
+			if a%3 > 0 {
+				cfg.Points = append(cfg.Points, modbus.Point{Tag: &drivers.Tag{Name: fmt.Sprint(a), Type: drivers.TypeUint64},
+					Table: modbus.HoldingRegister, Address: uint16(a), Type: modbus.DataType{Name: "uint16"}})
+			}
+		}
+		d, err := links.Driver(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		good, bad := 0, 0
+		for m.count() < 20_000 {
+			r, err := read(t, d)
+			time.Sleep(time.Millisecond)
+			if err != nil {
+				continue
+			}
+			for i := range r {
+				if r[i].Quality != drivers.Good {
+					bad++
+				} else if good++; r[i].Value != drivers.UintValue(uint64(value(1, int(cfg.Points[i].Address)))) {
+					t.Fatalf("register %d reads %s", cfg.Points[i].Address, r[i].Value)
+				}
+			}
+		}
+		t.Logf("%d good readings, %d bad", good, bad)
+		if good < 10_000 {
+			t.Errorf("%d good readings prove little", good)
+		}
+		_ = d.Close()
+		_ = sim.Close()
+	})
 }
 
 func TestLastDriverClosesTheLink(t *testing.T) {

@@ -61,10 +61,13 @@ func (k *link) anyAnswers() bool {
 	return false
 }
 
-// answered notes that the unit lives.
-func (k *link) answered(s *seat) {
+// answered notes that the unit lives, and whether it is busy.
+func (k *link) answered(s *seat, busy bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if !busy {
+		s.unit.busy.succeeded()
+	}
 	if s.unit.silences == 0 {
 		return
 	}
