@@ -25,6 +25,8 @@ import (
 //	POST /v1/probe           reads every tag of one device, or of all (probeOrder, []probe)
 //	POST /v1/modbus          one read request over one of its links (modbusOrder, modbusAnswer)
 //	GET  /v1/trace?place=    the last frames of the link there ([]modbus.Frame)
+//	GET  /v1/plan?device=    what a device is asked for, and what was learned of it ([]groupPlan)
+//	POST /v1/forget          makes a device's drivers learn anew (probeOrder)
 const controlFile = "millgate.sock"
 
 // maxSocketPath is below what every system accepts for a Unix socket's path (108 bytes on Linux, 104 on macOS).
@@ -71,6 +73,8 @@ func (g *gateway) controls() http.Handler {
 	mux.HandleFunc("POST /v1/probe", g.serveProbe)
 	mux.HandleFunc("POST /v1/modbus", g.serveModbus)
 	mux.HandleFunc("GET /v1/trace", g.serveTrace)
+	mux.HandleFunc("GET /v1/plan", g.servePlan)
+	mux.HandleFunc("POST /v1/forget", g.serveForget)
 	return mux
 }
 

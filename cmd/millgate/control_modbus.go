@@ -67,7 +67,7 @@ func (g *gateway) serveProbe(w http.ResponseWriter, r *http.Request) {
 		answer(w, probes[0])
 		return
 	}
-	http.Error(w, fmt.Sprintf("it has no device %q: restart it if the site has changed", o.Device), http.StatusNotFound)
+	http.Error(w, noDevice(o.Device), http.StatusNotFound)
 }
 
 func (g *gateway) serveModbus(w http.ResponseWriter, r *http.Request) {

@@ -21,6 +21,8 @@ import (
 type probeFlags struct {
 	output *format
 	pcap   string
+	plan   bool
+	forget bool
 	guess  guessFlags
 	line   lineFlags
 }
@@ -38,6 +40,7 @@ With --guess and --at it finds out how registers hold what the panel shows, and 
 works without a site, with an endpoint in its place.`,
 		Example: `  millgate probe site.yaml
   millgate probe site.yaml meter-1 --output json
+  millgate probe site.yaml meter-1 --plan
   millgate probe site.yaml meter-1 --pcap meter-1.pcap
   millgate probe site.yaml meter-1 --guess 228.4 --at holding:0x2000
   millgate probe tcp://192.168.1.10:502 --unit 1 --guess 228.4 --at input:0`,
@@ -45,8 +48,12 @@ works without a site, with an endpoint in its place.`,
 	}
 	f.output = addOutput(cmd)
 	cmd.Flags().StringVar(&f.pcap, "pcap", "", "write the frames that passed to this file, for Wireshark")
+	cmd.Flags().BoolVar(&f.plan, "plan", false, "show the requests of a device instead, and what was learned about it")
+	cmd.Flags().BoolVar(&f.forget, "forget", false, "forget what was learned about a device, so that it is learned anew")
 	f.guess.add(cmd)
 	f.line.add(cmd)
+	cmd.MarkFlagsMutuallyExclusive("plan", "forget", "guess")
+	cmd.MarkFlagsMutuallyExclusive("plan", "forget", "pcap")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if strings.Contains(args[0], "://") {
 			return f.runAtEndpoint(cmd, args)
@@ -73,6 +80,9 @@ func (f *probeFlags) run(cmd *cobra.Command, args []string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, w.close()) }()
+	if f.plan || f.forget {
+		return f.aboutPlans(cmd, w, devices)
+	}
 	work := func() error { return f.readTags(cmd, w, devices) }
 	if f.guess.on() {
 		if len(args) < 2 {
@@ -106,6 +116,32 @@ func (f *probeFlags) runAtEndpoint(cmd *cobra.Command, args []string) (err error
 		return work()
 	}
 	return w.capture(cmd.Context(), f.pcap, []modbus.LinkConfig{link}, work)
+}
+
+// aboutPlans shows the plans of the devices, or forgets what they rest on; it asks no device.
+func (f *probeFlags) aboutPlans(cmd *cobra.Command, w *wires, devices []configs.Device) error {
+	all := []groupPlan{}
+	for _, d := range devices {
+		if f.forget {
+			if err := w.forget(cmd.Context(), d); err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.ErrOrStderr(), "millgate: %s is learned anew\n", d.ID)
+			continue
+		}
+		plans, err := w.plans(cmd.Context(), d)
+		if err != nil {
+			return err
+		}
+		all = append(all, plans...)
+	}
+	switch {
+	case f.forget:
+		return nil
+	case *f.output == asJSON:
+		return printJSON(cmd.OutOrStdout(), all)
+	}
+	return printPlans(cmd.OutOrStdout(), all)
 }
 
 func (f *probeFlags) readTags(cmd *cobra.Command, w *wires, devices []configs.Device) error {
@@ -153,7 +189,9 @@ const probeTimeout = 30 * time.Second
 func (p *probe) ask(ctx context.Context, links *modbus.Links, d configs.Device) {
 	var failure error
 	for _, g := range d.Groups {
-		driver, err := links.Driver(g.Modbus)
+		cfg := g.Modbus
+		cfg.Learned = "" // the file is the gateway's, who may run at this moment
+		driver, err := links.Driver(cfg)
 		if err != nil {
 			p.Error = err.Error()
 			return

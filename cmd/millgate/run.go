@@ -61,6 +61,7 @@ type gateway struct {
 	uplinks   []*uplink.Uplink
 	links     *modbus.Links
 	faults    *faultTraces
+	devices   []collector.Device
 	collector *collector.Collector
 }
 
@@ -76,11 +77,10 @@ func openGateway(site *configs.Site, log *slog.Logger) (*gateway, error) {
 	for _, cfg := range site.Uplinks {
 		g.uplinks = append(g.uplinks, uplink.New(cfg, self, queue, log))
 	}
-	devices, err := makeDevices(site, g.links)
-	if err != nil {
+	if g.devices, err = makeDevices(site, g.links); err != nil {
 		return nil, errors.Join(err, g.close())
 	}
-	g.collector = collector.New(collector.Config{Devices: devices, Store: queue, LastSeen: queue.LastSeen(), Log: log})
+	g.collector = collector.New(collector.Config{Devices: g.devices, Store: queue, LastSeen: queue.LastSeen(), Log: log})
 	return g, nil
 }
 

@@ -27,6 +27,12 @@ func TestCommissioningDocs(t *testing.T) {
 		t.Errorf("the examples are %q and %q", a, b)
 	}
 	flags := docFlag.FindAllString(en, -1)
+	for _, flag := range flags {
+		name := strings.TrimPrefix(flag, "--")
+		if probeCommand().Flags().Lookup(name) == nil && scanCommand().Flags().Lookup(name) == nil {
+			t.Errorf("neither probe nor scan knows %s", flag)
+		}
+	}
 	if a, b := slices.Sorted(slices.Values(flags)), slices.Sorted(slices.Values(docFlag.FindAllString(zh, -1))); !slices.Equal(a, b) {
 		t.Errorf("the flags are %q and %q", a, b)
 	}
