@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/millgate/millgate/drivers"
+	"github.com/millgate/millgate/drivers/modbus"
 )
 
 // TestBadSites loads each testdata/*.bad.yaml; its leading comments say all the mistakes that must be found, and no others.
@@ -73,7 +74,7 @@ func TestGoodSites(t *testing.T) {
 // checkTags says that points, rules and catalogue speak of the same tags.
 func checkTags(t *testing.T, s *Site) {
 	t.Helper()
-	n := 0
+	n, links := 0, modbus.NewLinks()
 	for i, d := range s.Devices {
 		described := s.Catalogue.Devices[i]
 		if d.Up == nil || d.Up.Name != "up" || described.ID != d.ID || described.Tags[0].Name != "up" {
@@ -81,6 +82,11 @@ func checkTags(t *testing.T, s *Site) {
 		}
 		n++
 		for _, g := range d.Groups {
+			plain := g.Modbus
+			plain.Link = modbus.LinkConfig{Endpoint: modbus.Endpoint{Address: "h:502"}} // of interest are the points, not a port to open
+			if _, err := links.Driver(plain); err != nil {
+				t.Errorf("the driver refuses what configs let pass: %v", err)
+			}
 			if len(g.Rules) != len(g.Modbus.Points) {
 				t.Fatalf("device %s: %d rules for %d points", d.ID, len(g.Rules), len(g.Modbus.Points))
 			}

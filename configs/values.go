@@ -60,8 +60,8 @@ func rawValue(t modbus.DataType, text string) (raw uint64, err error) {
 	bits := 16 * t.Registers()
 	hex, isHex := strings.CutPrefix(strings.ToLower(text), "0x")
 	switch {
-	case t.Name == "bool" || t.Name == "string":
-		return 0, fmt.Errorf("a %s has no such values", t.Name)
+	case t.Name == "string":
+		return 0, fmt.Errorf("a string has no such values")
 	case text == "all_ones":
 		return 1<<(bits-1)<<1 - 1, nil
 	case isHex:
@@ -187,6 +187,9 @@ func (p *pointSpec) span() float64 {
 
 func (p *pointSpec) checkBits() {
 	b, t := p.point.Bits, p.point.Type
+	if len(p.point.Invalid) > 0 && p.point.Table.Bits() {
+		p.at([]string{"invalid", "table"}, "point %s: the table %s holds single bits, none of which could mean that there is no value", p.name, p.point.Table)
+	}
 	if b.Count == 0 {
 		return
 	}

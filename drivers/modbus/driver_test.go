@@ -135,7 +135,7 @@ func TestFaults(t *testing.T) {
 	f(modbussim.Fault{Kind: modbussim.Exception, Code: 2}, "") // its halves are asked at once
 	f(modbussim.Fault{Kind: modbussim.Exception, Code: 11}, drivers.ModbusException(11))
 	f(modbussim.Fault{Kind: modbussim.Reset}, drivers.CauseLost)
-	f(modbussim.Fault{Kind: modbussim.Short}, drivers.CauseGarbled)
+	f(modbussim.Fault{Kind: modbussim.Short}, "") // as after a refusal
 	f(modbussim.Fault{Kind: modbussim.Garbled}, drivers.CauseGarbled)
 }
 
