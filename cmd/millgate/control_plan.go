@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"path/filepath"
 	"strconv"
 	"time"
 
@@ -19,18 +18,6 @@ type groupPlan struct {
 	Device     string `json:"device"`
 	IntervalMS int64  `json:"interval_ms"`
 	modbus.PlanStatus
-}
-
-// learnedFile is where a poll group keeps what it has learned, so that it need not learn it again after a start.
-func learnedFile(dataDir, device string, interval time.Duration) string {
-	return filepath.Join(dataDir, "learned", device+"-"+strconv.FormatInt(interval.Milliseconds(), 10)+"ms.json")
-}
-
-// modbusOf is the group's config with its file.
-func modbusOf(site *configs.Site, device string, g configs.Group) modbus.Config {
-	cfg := g.Modbus
-	cfg.Learned = learnedFile(site.DataDir, device, g.Interval)
-	return cfg
 }
 
 // eachDriver calls do for each poll group of a device of the gateway; ok is false if there is no such device.
@@ -83,29 +70,29 @@ func noDevice(id string) string {
 }
 
 // plans are those of the gateway that runs, else those that would be begun with.
-func (w *wires) plans(ctx context.Context, site *configs.Site, d configs.Device) (plans []groupPlan, err error) {
+func (w *wires) plans(ctx context.Context, d configs.Device) (plans []groupPlan, err error) {
 	if w.links == nil {
 		return plans, w.order(ctx, http.MethodGet, "/v1/plan?device="+d.ID, nil, &plans)
 	}
-	return plans, w.eachDriver(site, d, func(interval time.Duration, driver *modbus.Driver) error {
+	return plans, w.eachDriver(d, func(interval time.Duration, driver *modbus.Driver) error {
 		plans = append(plans, groupPlan{d.ID, interval.Milliseconds(), driver.Learned()})
 		return nil
 	})
 }
 
 // forget makes the device's groups learn anew.
-func (w *wires) forget(ctx context.Context, site *configs.Site, d configs.Device) error {
+func (w *wires) forget(ctx context.Context, d configs.Device) error {
 	if w.links == nil {
 		return w.order(ctx, http.MethodPost, "/v1/forget", probeOrder{Device: d.ID}, &struct{}{})
 	}
-	return w.eachDriver(site, d, func(_ time.Duration, driver *modbus.Driver) error { return driver.Forget() })
+	return w.eachDriver(d, func(_ time.Duration, driver *modbus.Driver) error { return driver.Forget() })
 }
 
 // eachDriver makes the drivers of a device for a moment; they connect to nothing.
-func (w *wires) eachDriver(site *configs.Site, d configs.Device, do func(interval time.Duration, driver *modbus.Driver) error) error {
+func (w *wires) eachDriver(d configs.Device, do func(interval time.Duration, driver *modbus.Driver) error) error {
 	var errs []error
 	for _, g := range d.Groups {
-		driver, err := w.links.Driver(modbusOf(site, d.ID, g))
+		driver, err := w.links.Driver(g.Modbus)
 		if err != nil {
 			return errors.Join(append(errs, err)...)
 		}

@@ -81,7 +81,7 @@ func (f *probeFlags) run(cmd *cobra.Command, args []string) (err error) {
 	}
 	defer func() { err = errors.Join(err, w.close()) }()
 	if f.plan || f.forget {
-		return f.aboutPlans(cmd, w, site, devices)
+		return f.aboutPlans(cmd, w, devices)
 	}
 	work := func() error { return f.readTags(cmd, w, devices) }
 	if f.guess.on() {
@@ -119,17 +119,17 @@ func (f *probeFlags) runAtEndpoint(cmd *cobra.Command, args []string) (err error
 }
 
 // aboutPlans shows the plans of the devices, or forgets what they rest on; it asks no device.
-func (f *probeFlags) aboutPlans(cmd *cobra.Command, w *wires, site *configs.Site, devices []configs.Device) error {
+func (f *probeFlags) aboutPlans(cmd *cobra.Command, w *wires, devices []configs.Device) error {
 	all := []groupPlan{}
 	for _, d := range devices {
 		if f.forget {
-			if err := w.forget(cmd.Context(), site, d); err != nil {
+			if err := w.forget(cmd.Context(), d); err != nil {
 				return err
 			}
 			fmt.Fprintf(cmd.ErrOrStderr(), "millgate: %s is learned anew\n", d.ID)
 			continue
 		}
-		plans, err := w.plans(cmd.Context(), site, d)
+		plans, err := w.plans(cmd.Context(), d)
 		if err != nil {
 			return err
 		}
@@ -189,7 +189,9 @@ const probeTimeout = 30 * time.Second
 func (p *probe) ask(ctx context.Context, links *modbus.Links, d configs.Device) {
 	var failure error
 	for _, g := range d.Groups {
-		driver, err := links.Driver(g.Modbus)
+		cfg := g.Modbus
+		cfg.Learned = "" // the file is the gateway's, who may run at this moment
+		driver, err := links.Driver(cfg)
 		if err != nil {
 			p.Error = err.Error()
 			return

@@ -96,7 +96,7 @@ func makeDevices(site *configs.Site, links *modbus.Links) ([]collector.Device, e
 	for _, d := range site.Devices {
 		device := collector.Device{ID: d.ID, Up: d.Up}
 		for _, g := range d.Groups {
-			driver, err := links.Driver(modbusOf(site, d.ID, g))
+			driver, err := links.Driver(g.Modbus)
 			if err != nil {
 				return nil, err
 			}
