@@ -41,12 +41,17 @@ func (k *link) settle(ctx context.Context) error {
 	if err := sleep(ctx, k.config.PauseBetween-c.wire.silent()); err != nil {
 		return err
 	}
-	if k.config.Endpoint.Transport != Serial {
-		return nil
-	}
-	silence := k.config.silence()
-	if c.unquiet {
-		silence = max(silence, quietTime)
+	silence := time.Duration(0)
+	switch k.config.Endpoint.Transport {
+	case Serial:
+		if silence = k.config.silence(); c.unquiet {
+			silence = max(silence, quietTime)
+		}
+	case Listen:
+		if c.unquiet && k.config.Endpoint.Framing != MBAP {
+			silence = quietDialIn
+		}
+	case TCP, TLS:
 	}
 	for {
 		wait := silence - c.wire.silent()

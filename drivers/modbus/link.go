@@ -15,6 +15,8 @@ const (
 	// quietTime is how long a line must have been silent before a request follows one that was not answered, so that a late answer is
 	// not taken for the next one's.
 	quietTime = 50 * time.Millisecond
+	// quietDialIn is the same behind a mobile network. There the connection is kept, for the other side alone can make a new one.
+	quietDialIn = 250 * time.Millisecond
 )
 
 // link is one physical link and the order in which its users take turns.
@@ -269,7 +271,7 @@ func (k *link) broken(s *seat, err error) error {
 	case !errors.As(err, &caused):
 		return k.lose(s, &drivers.Error{Cause: drivers.CauseLost, Err: fmt.Errorf("connection to %s: %w", k.place, err)})
 	case e.Transport == Serial: // there is nothing to be made anew, and the next request waits until the line is silent
-	case e.Framing == MBAP && timedOut && k.conn.timeouts < maxTimeouts:
+	case timedOut && k.conn.timeouts < maxTimeouts && (e.Framing == MBAP || e.Transport == Listen):
 	case timedOut: // without transaction ids, a new connection is the only way to be sure that no late answer comes
 		k.hangUp(err)
 	default:

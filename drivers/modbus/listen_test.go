@@ -173,6 +173,33 @@ func TestDialInBeats(t *testing.T) {
 	}
 }
 
+// TestSilentUnitBehindDialIn: a unit that is silent does not cost the others the connection, which only the serial server can make anew.
+func TestSilentUnitBehindDialIn(t *testing.T) {
+	d := newDialIns(t)
+	driver := d.driver("", "", modbus.RTU)
+	silent, err := d.links.Driver(modbus.Config{Device: "silent", Unit: 9, Timeout: 50 * time.Millisecond,
+		Link:   modbus.LinkConfig{Endpoint: modbus.Endpoint{Transport: modbus.Listen, Framing: modbus.RTU, Address: d.address}},
+		Points: []modbus.Point{{Tag: &drivers.Tag{Type: drivers.TypeUint64}, Table: modbus.HoldingRegister, Type: modbus.DataType{Name: "uint16"}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = read(t, driver) // opens the address
+	d.line("", modbus.RTU, 7)
+	d.reads(driver, 7)
+	for range 2 {
+		if _, err := read(t, silent); drivers.CauseOf(err) != drivers.CauseTimeout {
+			t.Errorf("the silent unit: %v", err)
+		}
+		if r, err := read(t, driver); err != nil || r[0].Value != drivers.UintValue(7) {
+			t.Errorf("the other one reads %s", errText(r, err))
+		}
+	}
+	if s := d.links.Snapshot(); s[0].Connections != 1 {
+		t.Errorf("%d connections", s[0].Connections)
+	}
+	_, _ = driver.Close(), silent.Close()
+}
+
 // TestStrangerDialsIn: whoever names no link is sent away, and the log says what it sent.
 func TestStrangerDialsIn(t *testing.T) {
 	d := newDialIns(t)
