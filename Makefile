@@ -1,6 +1,6 @@
 FUZZTIME ?= 60s
 
-.PHONY: help check fuzz e2e bench demo
+.PHONY: help check fuzz e2e answers bench line demo
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,8 +19,14 @@ fuzz: ## each fuzz target for FUZZTIME (default 60s)
 e2e: ## the end-to-end tests alone, against pymodbus, libmodbus and mosquitto
 	go test -count=1 -parallel 8 -v -run '^TestE2E$$' ./cmd/millgate
 
-bench: ## 100 devices of 100 tags each second: CPU, memory, disk and latency (root measures the disk)
+bench: ## what 100 devices of 100 tags cost, each second and every 20 ms; the plan of 10,000 points (root measures the disk)
 	go run ./scripts/bench
+
+line: ## six minutes of units of which some are silent: what the others lose
+	go run ./scripts/bench -only line
+
+answers: ## a million mangled answers on each kind of link: no value may be wrong
+	go test -count=1 -run '^TestNoWrongValue$$' -v ./drivers/modbus -answers 1000000 -timeout 30m
 
 demo: ## a simulated factory, a broker and the gateway in one process
 	go run ./cmd/millgate demo

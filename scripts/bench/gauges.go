@@ -35,18 +35,23 @@ func (h *house) gauges(pid int) (g gauges, err error) {
 		}
 		g.disk = sectors * 512
 	}
+	g.cpu, err = processorTime(pid)
+	return g, err
+}
+
+// processorTime is the seconds that a process has used.
+func processorTime(pid int) (float64, error) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
-		return g, err
+		return 0, err
 	}
 	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:])) // proc(5): state is the first of them
 	var user, system float64
 	if _, err := fmt.Sscan(fields[11]+" "+fields[12], &user, &system); err != nil {
-		return g, err
+		return 0, err
 	}
 	const ticksPerSecond = 100 // USER_HZ on every Linux that Go runs on
-	g.cpu = (user + system) / ticksPerSecond
-	return g, nil
+	return (user + system) / ticksPerSecond, nil
 }
 
 type rss struct{ anon, file float64 } // MB

@@ -22,8 +22,11 @@ import (
 // house is everything that runs during a measurement.
 type house struct {
 	dir       string
+	plant     string // the layout of a device
+	interval  time.Duration
 	broker    string // host:port
 	addresses []string
+	simulator int    // its process
 	queue     string // data_dir
 	loop      string // its block device below /sys/block, empty without one
 
@@ -31,12 +34,12 @@ type house struct {
 	undo []func() error // what close does, the last first
 }
 
-func newHouse() (*house, error) {
+func newHouse(plant string, interval time.Duration) (*house, error) {
 	dir, err := os.MkdirTemp("", "millgate-bench-")
 	if err != nil {
 		return nil, err
 	}
-	h := &house{dir: dir, queue: filepath.Join(dir, "queue")}
+	h := &house{dir: dir, plant: plant, interval: interval, queue: filepath.Join(dir, "queue")}
 	h.onClose(func() error { return os.RemoveAll(dir) })
 	interrupted := make(chan os.Signal, 1)
 	signal.Notify(interrupted, os.Interrupt, syscall.SIGTERM)
@@ -68,9 +71,9 @@ func (h *house) close() error {
 	return errors.Join(errs...)
 }
 
-// start builds the gateway, makes the disk and starts simulator and broker.
+// start builds the gateway, makes the disk and starts the simulator.
 func (h *house) start() error {
-	if err := command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", h.path("millgate"), "./cmd/millgate"); err != nil {
+	if err := h.build(); err != nil {
 		return err
 	}
 	if os.Getuid() == 0 {
@@ -78,10 +81,7 @@ func (h *house) start() error {
 			fmt.Println("the disk is not measured:", err)
 		}
 	}
-	if err := h.startBroker(); err != nil {
-		return err
-	}
-	simulator := exec.Command(os.Args[0], "-role", "simulator")
+	simulator := exec.Command(os.Args[0], "-role", "simulator", "-layout", h.plant, "-interval", h.interval.String())
 	pipe, err := simulator.StdoutPipe()
 	if err != nil {
 		return err
@@ -89,12 +89,17 @@ func (h *house) start() error {
 	if err := h.run(simulator); err != nil {
 		return err
 	}
+	h.simulator = simulator.Process.Pid
 	line, err := bufio.NewReaderSize(pipe, 1<<16).ReadString('\n')
 	if err != nil {
 		return fmt.Errorf("simulator: %w", err)
 	}
 	h.addresses = strings.Fields(line)
 	return nil
+}
+
+func (h *house) build() error {
+	return command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", h.path("millgate"), "./cmd/millgate")
 }
 
 func (h *house) path(name string) string { return filepath.Join(h.dir, name) }
@@ -166,7 +171,7 @@ func (h *house) run(cmd *exec.Cmd) error {
 
 // bare is the cost of the bare loop.
 func (h *house) bare(span time.Duration) (r result, err error) {
-	out, err := exec.Command(os.Args[0], append([]string{"-role", "bare", "-duration", span.String()}, h.addresses...)...).Output()
+	out, err := exec.Command(os.Args[0], append([]string{"-role", "bare", "-layout", h.plant, "-interval", h.interval.String(), "-duration", span.String()}, h.addresses...)...).Output()
 	if err != nil {
 		return r, err
 	}
@@ -174,40 +179,69 @@ func (h *house) bare(span time.Duration) (r result, err error) {
 	return r, err
 }
 
-// measure runs the gateway and watches it.
+// measure runs the gateway with an uplink to the broker, and watches it.
 func (h *house) measure(warm, span time.Duration) (r result, err error) {
-	site := fmt.Sprintf("site: {id: bench}\ngateway: {id: gw-01, data_dir: %s, timezone: Asia/Shanghai}\nbuffer: {commit_interval: %v}\n"+
-		"uplinks:\n- {id: bench, brokers: [\"tcp://%s\"], topic_prefix: millgate/v1}\ndevices:\n%s", h.queue, commitInterval, h.broker, devicesYAML(h.addresses))
-	if err := os.WriteFile(h.path("site.yaml"), []byte(site), 0o600); err != nil {
-		return r, err
-	}
 	sub, err := subscribe(h.broker)
 	if err != nil {
 		return r, err
 	}
 	defer sub.close()
-	gateway := exec.Command(h.path("millgate"), "run", h.path("site.yaml"))
-	gateway.Stderr = os.Stderr
-	if err := gateway.Start(); err != nil {
+	gateway, err := h.gateway(fmt.Sprintf("uplinks:\n- {id: bench, brokers: [\"tcp://%s\"], topic_prefix: millgate/v1}\n", h.broker))
+	if err != nil {
 		return r, err
 	}
-	ended, gone := make(chan error, 1), make(chan struct{})
-	go func() { ended <- gateway.Wait(); close(gone) }()
+	r, err = h.watch(gateway.pid(), sub, warm, span)
+	if err := errors.Join(err, gateway.stop()); err != nil {
+		return r, err
+	}
+	s, err := h.status()
+	for _, d := range s.Ledger.Devices {
+		r.overruns += d.Skipped[drivers.CauseOverrun]
+	}
+	return r, err
+}
+
+// gateway is a running gateway.
+type gateway struct {
+	cmd   *exec.Cmd
+	ended chan struct{}
+	err   error // once ended
+}
+
+// gateway starts it on the simulated plant.
+func (h *house) gateway(uplinks string) (*gateway, error) {
+	return h.gatewayOf(uplinks, layouts[h.plant].devicesYAML(h.addresses, h.interval))
+}
+
+// gatewayOf starts it on devices that are given as YAML.
+func (h *house) gatewayOf(uplinks, devices string) (*gateway, error) {
+	site := fmt.Sprintf("site: {id: bench}\ngateway: {id: gw-01, data_dir: %s, timezone: Asia/Shanghai}\nbuffer: {commit_interval: %v}\n%sdevices:\n%s",
+		h.queue, commitInterval, uplinks, devices)
+	if err := os.WriteFile(h.path("site.yaml"), []byte(site), 0o600); err != nil {
+		return nil, err
+	}
+	g := &gateway{cmd: exec.Command(h.path("millgate"), "run", h.path("site.yaml")), ended: make(chan struct{})}
+	g.cmd.Stderr = os.Stderr
+	if err := g.cmd.Start(); err != nil {
+		return nil, err
+	}
+	go func() { g.err = g.cmd.Wait(); close(g.ended) }()
 	h.onClose(func() error {
-		_ = gateway.Process.Kill() // it may have ended by itself
-		<-gone
+		_ = g.cmd.Process.Kill() // it may have ended by itself
+		<-g.ended
 		return nil
 	})
-	r, err = h.watch(gateway.Process.Pid, sub, warm, span)
-	if err := errors.Join(err, gateway.Process.Signal(syscall.SIGTERM)); err != nil {
-		_ = gateway.Process.Kill() // it may have ended by itself
-		return r, errors.Join(err, <-ended)
+	return g, nil
+}
+
+func (g *gateway) pid() int { return g.cmd.Process.Pid }
+
+func (g *gateway) stop() error {
+	if err := g.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		return err
 	}
-	if err := <-ended; err != nil {
-		return r, fmt.Errorf("gateway: %w", err)
-	}
-	r.overruns, err = h.overruns()
-	return r, err
+	<-g.ended
+	return g.err
 }
 
 // watch compares the gauges at the start and the end of the measurement.
@@ -242,20 +276,34 @@ func (h *house) watch(pid int, sub *subscriber, warm, span time.Duration) (r res
 	return r, nil
 }
 
-// overruns is the number of readings that the ledger has lost to them.
-func (h *house) overruns() (n uint64, err error) {
+// status is what the queue says of itself.
+func (h *house) status() (s buffer.Snapshot, err error) {
 	out, err := exec.Command(h.path("millgate"), "buffer", "status", h.path("site.yaml"), "--output", "json").Output()
 	if err != nil {
-		return 0, fmt.Errorf("buffer status: %w", err)
+		return s, fmt.Errorf("buffer status: %w", err)
 	}
-	var s buffer.Snapshot
-	if err := json.Unmarshal(out, &s); err != nil {
-		return 0, fmt.Errorf("buffer status: %w", err)
+	return s, json.Unmarshal(out, &s)
+}
+
+// account is the books and the processor time of one moment.
+type account struct {
+	due, good, stored uint64
+	cpu, simulator    float64 // seconds
+}
+
+func (h *house) account(pid int) (a account, err error) {
+	s, err := h.status()
+	if err != nil {
+		return a, err
 	}
 	for _, d := range s.Ledger.Devices {
-		n += d.Skipped[drivers.CauseOverrun]
+		a.due, a.good, a.stored = a.due+d.Due, a.good+d.Good, a.stored+d.Stored
 	}
-	return n, nil
+	if a.cpu, err = processorTime(pid); err != nil {
+		return a, err
+	}
+	a.simulator, err = processorTime(h.simulator)
+	return a, err
 }
 
 func command(name string, args ...string) error {

@@ -1,8 +1,11 @@
-// Command bench measures the gateway on 100 devices of 100 tags each second, beside a bare polling loop on the same simulator.
+// Command bench measures the gateway on 100 devices of 100 tags, beside a bare polling loop on the same simulator: polled each second
+// and published to a broker, and polled every 20 ms up to the durable queue.
 //
 // It starts the simulator, a mosquitto and the real `millgate run` as processes of their own, and compares what they cost with the
 // bars that the project has set itself; exit 1 if one is missed. As root it puts the queue on a loop-mounted ext4 and counts what
 // reaches the block device; else that line stays empty.
+//
+// With -only line it polls, for minutes of real time, units of which some are silent.
 //
 // Is: a yardstick. Is not: part of the product.
 package main
@@ -20,27 +23,22 @@ const (
 	commitInterval = time.Second
 )
 
-// Bars.
-const (
-	maxCPU   = 1.2 // CPU seconds per million values
-	maxAnon  = 40  // MB
-	maxDisk  = 6.0 // bytes per value
-	maxDelay = commitInterval + 200*time.Millisecond
-)
-
 func main() {
 	role := flag.String("role", "", "for the processes that bench starts itself: simulator or bare")
+	plant := flag.String("layout", "mixed", "likewise: the tags of a device")
+	interval := flag.Duration("interval", time.Second, "likewise: how often they are polled")
+	only := flag.String("only", "", "minute, fast, plan or line; empty: the first three")
 	warm := flag.Duration("warm-up", 10*time.Second, "time before the measurement")
 	span := flag.Duration("duration", time.Minute, "time of the measurement")
 	flag.Parse()
 	var err error
 	switch *role {
 	case "simulator":
-		err = simulate()
+		err = simulate(layouts[*plant], *interval)
 	case "bare":
-		err = poll(flag.Args(), *span)
+		err = poll(layouts[*plant], flag.Args(), *interval, *span)
 	default:
-		err = bench(*warm, *span)
+		err = run(*only, *warm, *span)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -48,68 +46,42 @@ func main() {
 	}
 }
 
-// result is what one run cost.
-type result struct {
-	values   uint64
-	cpu      float64 // seconds
-	overruns uint64
-	anon     float64 // MB, the highest seen
-	file     float64 // MB, at the same time
-	disk     int64   // bytes that reached the block device; -1 if not measured
-	p50, p99 time.Duration
-}
-
-func (r result) perMillion() float64 { return r.cpu / float64(r.values) * 1e6 }
-
-func bench(warm, span time.Duration) (err error) {
-	h, err := newHouse()
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, h.close()) }()
-	fmt.Printf("%d devices × %d tags × 1 s, %v after %v\n", devices, tagsPerDevice, span, warm)
-	if err := h.start(); err != nil {
-		return err
-	}
-	bare, err := h.bare(min(span, 30*time.Second))
-	if err != nil {
-		return fmt.Errorf("bare loop: %w", err)
-	}
-	r, err := h.measure(warm, span)
-	if err != nil {
-		return err
-	}
-	return report(bare, r)
-}
-
-func report(bare, r result) error {
-	missed := 0
-	row := func(what, got, bar string, ok bool) {
-		word := "ok"
-		if !ok {
-			word = "MISSED"
-			missed++
+// run makes the measurements, all but the one that takes many minutes unless one is named.
+func run(only string, warm, span time.Duration) error {
+	measurements := []struct {
+		name string
+		make func(warm, span time.Duration) error
+	}{{"minute", minute}, {"fast", fast}, {"plan", plan}, {"line", line}}
+	var errs []error
+	for _, m := range measurements {
+		if m.name == only || only == "" && m.name != "line" {
+			errs = append(errs, m.make(warm, span))
 		}
-		fmt.Printf("%-34s %14s   %-12s %s\n", what, got, bar, word)
 	}
-	note := func(what, got string) { fmt.Printf("%-34s %14s\n", what, got) }
+	if errs == nil {
+		return fmt.Errorf("there is no measurement %q", only)
+	}
+	return errors.Join(errs...)
+}
 
-	note("values", fmt.Sprint(r.values))
-	row("readings lost to overruns", fmt.Sprint(r.overruns), "0", r.overruns == 0)
-	row("CPU-s per million values", fmt.Sprintf("%.2f", r.perMillion()), fmt.Sprintf("≤ %.1f", maxCPU), r.perMillion() <= maxCPU)
-	note("  a bare polling loop", fmt.Sprintf("%.2f", bare.perMillion()))
-	row("anonymous memory, MB", fmt.Sprintf("%.1f", r.anon), fmt.Sprintf("≤ %d", maxAnon), r.anon <= maxAnon)
-	note("  file pages beside it, MB", fmt.Sprintf("%.1f", r.file))
-	if r.disk >= 0 {
-		perValue := float64(r.disk) / float64(r.values)
-		row("bytes to the block device per value", fmt.Sprintf("%.2f", perValue), fmt.Sprintf("≤ %.0f", maxDisk), perValue <= maxDisk)
-	} else {
-		note("bytes to the block device per value", "needs root")
+// card is the figures of one measurement, with their bars.
+type card struct{ missed int }
+
+func (c *card) row(what, got, bar string, ok bool) {
+	word := "ok"
+	if !ok {
+		word = "MISSED"
+		c.missed++
 	}
-	note("device to subscriber, p50", fmt.Sprint(r.p50))
-	row("device to subscriber, p99", fmt.Sprint(r.p99), fmt.Sprintf("≤ %v", maxDelay), r.p99 <= maxDelay)
-	if missed > 0 {
-		return fmt.Errorf("%d bars missed", missed)
+	fmt.Printf("%-40s %14s   %-12s %s\n", what, got, bar, word)
+}
+
+func (c *card) note(what, got string) { fmt.Printf("%-40s %14s\n", what, got) }
+
+func (c *card) result() error {
+	fmt.Println()
+	if c.missed > 0 {
+		return fmt.Errorf("%d bars missed", c.missed)
 	}
 	return nil
 }
