@@ -26,6 +26,10 @@ var advice = map[drivers.Cause]drivers.EventText{
 		ZH: "请检查协议类型（TCP、RTU、RTU over TCP）、波特率和校验位，以及总线上是否有重复的站号。",
 		EN: "Check the protocol (TCP, RTU, RTU over TCP), baud rate and parity, and that no two units on the line have the same id.",
 	},
+	drivers.CauseLinkBusy: {
+		ZH: "请用 millgate check 查看线路一个周期需要多长时间：加大采集间隔、减少测点、提高波特率，或增加一条线路。",
+		EN: "See with millgate check how long a cycle of the line takes: poll less often or fewer points, raise the baud rate, or add a second line.",
+	},
 	drivers.ModbusException(10): {
 		ZH: "请检查网桥的路由设置和站号（unit）。",
 		EN: "Check the unit id and the routes set in the bridge.",

@@ -83,7 +83,7 @@ func (k *link) serve(ctx context.Context, s *seat, timeout time.Duration, calls 
 	if err := k.admit(s, time.Now()); err != nil {
 		return err
 	}
-	if s.looking && sleep(ctx, lookLast) != nil || !k.turns.take(ctx, s) {
+	if ctx.Err() != nil || s.looking && sleep(ctx, lookLast) != nil || !k.turns.take(ctx, s) {
 		return k.notServed(ctx, s)
 	}
 	defer k.turns.give()
@@ -96,7 +96,7 @@ func (k *link) serve(ctx context.Context, s *seat, timeout time.Duration, calls 
 		return err
 	}
 	began := time.Now()
-	err := k.roundTrip(ctx, timeout, calls)
+	err := k.roundTrip(ctx, s, timeout, calls)
 	return k.judge(s, calls, err, time.Since(began))
 }
 
@@ -113,7 +113,7 @@ func (k *link) notServed(ctx context.Context, s *seat) error {
 }
 
 // roundTrip sends the calls and waits for their answers.
-func (k *link) roundTrip(ctx context.Context, timeout time.Duration, calls []*call) error {
+func (k *link) roundTrip(ctx context.Context, s *seat, timeout time.Duration, calls []*call) error {
 	w, open := k.conn.wire, 0
 	for _, c := range calls {
 		if k.config.Endpoint.Framing != MBAP {
@@ -154,10 +154,14 @@ func (k *link) roundTrip(ctx context.Context, timeout time.Duration, calls []*ca
 		case <-k.conn.timer.C:
 			return k.noAnswer()
 		case <-ctx.Done():
-			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				return k.noAnswer()
+			switch waited := time.Since(calls[len(calls)-1].began); {
+			case !errors.Is(ctx.Err(), context.DeadlineExceeded):
+				return ctx.Err()
+			case waited < k.patience(s.unit, timeout):
+				return &drivers.Error{Cause: drivers.CauseLinkBusy, Err: fmt.Errorf("%s was busy with other requests: only %v were left for the answer",
+					k.place, waited.Round(time.Millisecond))}
 			}
-			return ctx.Err()
+			return k.noAnswer()
 		}
 	}
 }
@@ -259,8 +263,9 @@ func (k *link) broken(s *seat, err error) error {
 	if errors.Is(err, context.Canceled) {
 		return err
 	}
-	e, timedOut := k.config.Endpoint, drivers.CauseOf(err) == drivers.CauseTimeout
-	if timedOut {
+	e, cause := k.config.Endpoint, drivers.CauseOf(err)
+	timedOut := cause == drivers.CauseTimeout || cause == drivers.CauseLinkBusy
+	if cause == drivers.CauseTimeout {
 		k.conn.timeouts++
 	}
 	var caused *drivers.Error

@@ -134,6 +134,31 @@ func TestBridgeSpeaksForSilentUnit(t *testing.T) {
 	}
 }
 
+// TestLateTurnIsNotTheUnitsFault: a unit whose turn comes just before the deadline is not blamed for it, however often that happens.
+func TestLateTurnIsNotTheUnitsFault(t *testing.T) {
+	s := newSite(t)
+	d := s.driver(t, 1, 1, 0, time.Second)
+	s.driver(t, 2, 1, 0, time.Second) // a neighbour, so that a silent unit would be left alone
+	s.Unit(1).Latency(30 * time.Millisecond)
+	for range 4 {
+		if err := within(t, d, 10*time.Millisecond); drivers.CauseOf(err) != drivers.CauseLinkBusy {
+			t.Errorf("got %v", err)
+		}
+	}
+	expired, cancel := context.WithDeadline(t.Context(), time.Now())
+	defer cancel()
+	before := s.Stats().Requests
+	if _, err := d.Read(expired, nil); drivers.CauseOf(err) != drivers.CauseLinkBusy || s.Stats().Requests != before {
+		t.Errorf("behind the deadline: %v, %d requests", err, s.Stats().Requests-before)
+	}
+	if err := within(t, d, time.Second); err != nil {
+		t.Error(err)
+	}
+	if n := s.Stats().Connections; n != 1 {
+		t.Errorf("%d connections", n)
+	}
+}
+
 // TestMangledDevice reads a device with several requests in flight through answers that are mangled in every way, while it learns what it
 // is refused: no good reading is ever wrong.
 func TestMangledDevice(t *testing.T) {

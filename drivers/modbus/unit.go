@@ -110,6 +110,14 @@ func (k *link) unanswered(s *seat, err error, took time.Duration) (fell bool) {
 	return u.silences == maxSilences
 }
 
+// patience is how long a unit must have been waited for, of a time-out, before its silence is its own fault and not that of a line on
+// which its turn came late.
+func (k *link) patience(u *unit, timeout time.Duration) time.Duration {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return max(timeout/4, 2*u.turnaround)
+}
+
 // tooBusy notes that the unit answered that it wants to be left alone for a while.
 func (k *link) tooBusy(s *seat, err error) {
 	k.mu.Lock()
