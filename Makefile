@@ -9,12 +9,7 @@ check: ## every check and test, as CI runs them
 	./scripts/test
 
 fuzz: ## each fuzz target for FUZZTIME (default 60s)
-	@grep -rl --include='*_test.go' '^func Fuzz' . | while read -r file; do \
-		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\).*/\1/p' $$file); do \
-			echo "-- $$target $$(dirname $$file)"; \
-			go test -run '^$$' -fuzzminimizetime 1x -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$(dirname $$file) || exit 1; \
-		done; \
-	done
+	./scripts/fuzz $(FUZZTIME)
 
 e2e: ## the end-to-end tests alone, against pymodbus, libmodbus and mosquitto
 	go test -count=1 -parallel 8 -v -run '^TestE2E$$' ./cmd/millgate
