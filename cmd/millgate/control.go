@@ -40,13 +40,27 @@ type gatewayStatus struct {
 	Queue   buffer.Snapshot          `json:"queue"`
 	Devices []collector.DeviceStatus `json:"devices"`
 	Links   []modbus.LinkStatus      `json:"links"`
+	Refused []refusedPoint           `json:"refused,omitempty"`
 	Uplinks []uplink.Snapshot        `json:"uplinks"`
+}
+
+// refusedPoint is a point that its device refuses, so that it is left out but now and then.
+type refusedPoint struct {
+	Device string `json:"device"`
+	modbus.RefusedPoint
 }
 
 func (g *gateway) status() gatewayStatus {
 	s := gatewayStatus{Version: versionText(), Site: g.site.ID, Gateway: g.site.Gateway, Queue: g.queue.Snapshot(), Devices: g.collector.Snapshot(), Links: g.links.Snapshot()}
 	for _, u := range g.uplinks {
 		s.Uplinks = append(s.Uplinks, u.Snapshot())
+	}
+	for _, d := range g.devices {
+		g.eachDriver(d.ID, func(_ time.Duration, driver *modbus.Driver) {
+			for _, p := range driver.Learned().Quarantined {
+				s.Refused = append(s.Refused, refusedPoint{d.ID, p})
+			}
+		})
 	}
 	return s
 }
