@@ -37,7 +37,7 @@ func (c *columns) decode(raw []byte, n int, b *Block, cat *catalogue) error {
 			return errContent
 		}
 	}
-	for len(d.col[colSeen].b) > 0 {
+	for len(d.col[colSeen].b) > 0 && !d.col[colSeen].bad {
 		device, at := d.col[colSeen].uvarint(), d.col[colSeen].varint()
 		if device >= uint64(len(cat.devices)) {
 			return errContent
