@@ -87,6 +87,7 @@ func (k *link) connect(ctx context.Context, s *seat, timeout time.Duration) erro
 	if err := k.conn.pause.refuse(time.Now(), &s.toldLink); err != nil {
 		return err
 	}
+	began := time.Now()
 	dialling, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	raw, err := k.dial(dialling)
@@ -96,6 +97,9 @@ func (k *link) connect(ctx context.Context, s *seat, timeout time.Duration) erro
 	}
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return ctx.Err()
+	}
+	if waited := time.Since(began); errors.Is(ctx.Err(), context.DeadlineExceeded) && waited < timeout/4 {
+		return k.cutShort(waited)
 	}
 	var caused *drivers.Error
 	if !errors.As(err, &caused) {

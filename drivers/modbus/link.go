@@ -158,12 +158,17 @@ func (k *link) roundTrip(ctx context.Context, s *seat, timeout time.Duration, ca
 			case !errors.Is(ctx.Err(), context.DeadlineExceeded):
 				return ctx.Err()
 			case waited < k.patience(s.unit, timeout):
-				return &drivers.Error{Cause: drivers.CauseLinkBusy, Err: fmt.Errorf("%s was busy with other requests: only %v were left for the answer",
-					k.place, waited.Round(time.Millisecond))}
+				return k.cutShort(waited)
 			}
 			return k.noAnswer()
 		}
 	}
+}
+
+// cutShort is the error for what was given up because its turn came just before the deadline.
+func (k *link) cutShort(waited time.Duration) error {
+	return &drivers.Error{Cause: drivers.CauseLinkBusy, Err: fmt.Errorf("%s was busy with other requests: only %v were left for the answer",
+		k.place, waited.Round(time.Millisecond))}
 }
 
 // receive gives the calls the answers that have come, and says how many that were.
