@@ -219,6 +219,31 @@ func (s *simulator) close() error {
 // endpointForm is an endpoint where it stands in a site, quoted or not.
 var endpointForm = regexp.MustCompile(`(\bendpoint:\s*)("[^"]*"|'[^']*'|[^\s,}"']+)`)
 
+// tlsForm is the files of an encrypted link, behind its endpoint in the same braces. The simulator serves it without encryption.
+var tlsForm = regexp.MustCompile(`,\s*tls:\s*\{[^{}]*\}`)
+
+// redirect is a line of a site with the endpoints in it that the simulator serves.
+func (s *simulator) redirect(line string) string {
+	encrypted := false
+	line = endpointForm.ReplaceAllStringFunc(line, func(found string) string {
+		m := endpointForm.FindStringSubmatch(found)
+		endpoint, err := modbus.ParseEndpoint(strings.Trim(m[2], `"'`))
+		if err != nil {
+			return found
+		}
+		server := s.servers[modbus.LinkConfig{Endpoint: endpoint}.Place()]
+		if server == nil {
+			return found
+		}
+		encrypted = encrypted || endpoint.Transport == modbus.TLS
+		return m[1] + strconv.Quote(server.endpoint().String())
+	})
+	if encrypted {
+		line = tlsForm.ReplaceAllString(line, "")
+	}
+	return line
+}
+
 // writeSite copies the site's text with the endpoints of the simulator, and proves the copy by loading it.
 func (s *simulator) writeSite(from, to string) error {
 	text, err := os.ReadFile(from)
@@ -230,19 +255,11 @@ func (s *simulator) writeSite(from, to string) error {
 			return fmt.Errorf("--write-site %s would overwrite the site itself; choose another file", to)
 		}
 	}
-	out := endpointForm.ReplaceAllStringFunc(string(text), func(found string) string {
-		m := endpointForm.FindStringSubmatch(found)
-		endpoint, err := modbus.ParseEndpoint(strings.Trim(m[2], `"'`))
-		if err != nil {
-			return found
-		}
-		server := s.servers[modbus.LinkConfig{Endpoint: endpoint}.Place()]
-		if server == nil {
-			return found
-		}
-		return m[1] + strconv.Quote(server.endpoint().String())
-	})
-	if err := os.WriteFile(to, []byte(out), 0o600); err != nil {
+	var out strings.Builder
+	for line := range strings.Lines(string(text)) {
+		out.WriteString(s.redirect(line))
+	}
+	if err := os.WriteFile(to, []byte(out.String()), 0o600); err != nil {
 		return err
 	}
 	copied, err := configs.Load(to)

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -59,5 +61,24 @@ func TestSimulateEveryLink(t *testing.T) {
 		if err != nil || len(readings) != 1 || readings[0].Quality != drivers.Good {
 			t.Errorf("%s at %s: %v, %v", d.id, endpoint, readings, err)
 		}
+	}
+}
+
+// TestSimulateTheExample: the copy of the documented example, with links of every kind, loads and reads from the simulator.
+func TestSimulateTheExample(t *testing.T) {
+	const example = "../../docs/examples/site.yaml"
+	site, err := configs.Load(example)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := newSimulator(site, "127.0.0.1", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.close() }()
+	copied := filepath.Join(filepath.Dir(example), "simulated.yaml") // beside the maps that it names
+	defer func() { _ = os.Remove(copied) }()
+	if err := s.writeSite(example, copied); err != nil {
+		t.Fatal(err)
 	}
 }
