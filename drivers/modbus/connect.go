@@ -18,6 +18,7 @@ const keepAliveIdle = 30 * time.Second
 func (k *link) ready(ctx context.Context, s *seat, timeout time.Duration) error {
 	c := &k.conn
 	if c.wire != nil && c.wire.ended() { // it broke between two requests
+		k.tellFault()
 		_ = k.lose(s, c.wire.err) // what follows says whether there is another
 	}
 	if raw, already := k.dialledIn(); raw != nil {

@@ -281,7 +281,7 @@ func (d *Driver) save(now time.Time) {
 
 // replaceFile leaves the old file or the new one, whatever happens.
 func replaceFile(path string, b []byte) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
 	if err := os.WriteFile(path+".tmp", b, 0o600); err != nil {

@@ -253,8 +253,8 @@ func (k *link) judge(s *seat, calls []*call, err error, took time.Duration) erro
 	case failure != nil && (bridge || cause == drivers.CauseTimeout || cause == drivers.CauseGarbled && k.config.Endpoint.Framing != MBAP):
 		fault = k.unanswered(s, failure, took) || fault
 	}
-	if fault && k.links.OnFault != nil {
-		k.links.OnFault(k.place, k.config.Endpoint.Framing, k.trace.frames)
+	if fault {
+		k.tellFault()
 	}
 	k.count(func(l *LinkStatus) { l.Requests += uint64(len(calls)) })
 	if err == nil {
@@ -288,6 +288,13 @@ func (k *link) broken(s *seat, err error) error {
 		return k.lose(s, err)
 	}
 	return err
+}
+
+// tellFault tells whoever wants to know, before the wire is given up.
+func (k *link) tellFault() {
+	if k.links.OnFault != nil {
+		k.links.OnFault(k.place, k.config.Endpoint.Framing, k.trace.frames)
+	}
 }
 
 // count changes the statistics.

@@ -255,3 +255,28 @@ func TestMoreBadConfigs(t *testing.T) {
 	f("no such type", func(p *modbus.Point) { p.Type.Name, p.Tag = "uint12", &drivers.Tag{} })
 	f("exponent", func(p *modbus.Point) { p.Scale = modbus.Decimal{Mantissa: 1, Exponent: 99} })
 }
+
+// TestFaultsAreTold: a garbled answer, a unit that falls silent and a connection that breaks, each once, with the frames around it.
+func TestFaultsAreTold(t *testing.T) {
+	f := func(name string, fault modbussim.Fault, reads int) {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t)
+			told, frames := 0, 0
+			s.links.OnFault = func(_ string, _ modbus.Framing, of func() []modbus.Frame) { told++; frames = len(of()) }
+			d := s.driver(t, 1, 1, 0, 20*time.Millisecond)
+			if err := within(t, d, time.Second); err != nil || told != 0 {
+				t.Fatalf("%v, told %d", err, told)
+			}
+			s.Unit(1).Fault(fault)
+			for range reads {
+				_ = within(t, d, time.Second) // the fault
+			}
+			if told != 1 || frames < 3 {
+				t.Errorf("told %d times, with %d frames", told, frames)
+			}
+		})
+	}
+	f("garbled", modbussim.Fault{Kind: modbussim.Garbled, Times: 1}, 1)
+	f("silent", modbussim.Fault{Kind: modbussim.Never}, 5)
+	f("reset", modbussim.Fault{Kind: modbussim.Reset, Times: 1}, 1)
+}
