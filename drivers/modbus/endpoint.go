@@ -103,7 +103,11 @@ func hostPort(s, rest, defaultPort string, mayBeAny bool) (string, error) {
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
 		return "", fmt.Errorf("endpoint %q: the port must be 1 to 65535", s)
 	}
-	return net.JoinHostPort(strings.ToLower(u.Hostname()), port), nil
+	host := strings.ToLower(u.Hostname())
+	if mayBeAny && (host == "0.0.0.0" || host == "::") {
+		host = "" // one place, one name
+	}
+	return net.JoinHostPort(host, port), nil
 }
 
 func (e Endpoint) String() string {
