@@ -121,8 +121,7 @@ func (l *loop) cycle(ctx context.Context, tick time.Duration) (next time.Duratio
 
 // read asks the driver; a panic of the driver is an error of this Read.
 func (l *loop) read(ctx context.Context, deadline time.Duration) (readings []drivers.Reading, err error) {
-	ctx, cancel := context.WithDeadline(ctx, l.clock.time(deadline))
-	defer cancel()
+	ctx = l.clock.until(ctx, l.group.Interval, deadline)
 	defer func() {
 		if p := recover(); p != nil {
 			l.report("the driver panicked; its readings are bad for this cycle; please report it", "panic", p, "stack", string(debug.Stack()))

@@ -1,7 +1,9 @@
 package collector
 
 import (
+	"context"
 	"math"
+	"sync"
 	"time"
 )
 
@@ -16,10 +18,40 @@ type clock struct {
 	start  time.Time
 	origin time.Duration    // the schedule's time at start
 	wall   func() time.Time // the wall clock, which may be set at any moment
+	ends   *deadlines
 }
 
 func newClock(start time.Time, wall func() time.Time) clock {
-	return clock{start: start, origin: time.Duration(start.UnixNano()), wall: wall}
+	return clock{start: start, origin: time.Duration(start.UnixNano()), wall: wall, ends: &deadlines{at: map[time.Duration]deadline{}}}
+}
+
+// deadlines gives all groups that read until the same tick one context: one for each would cost as much as what their devices say.
+type deadlines struct {
+	mu sync.Mutex
+	at map[time.Duration]deadline // the newest of each interval
+}
+
+type deadline struct {
+	tick         time.Duration
+	ctx          context.Context
+	cancel, last context.CancelFunc // of ctx, and of the one before it
+}
+
+// until is a context of parent that ends at a tick of the interval. All calls for an interval must have the same parent.
+func (c clock) until(parent context.Context, interval, tick time.Duration) context.Context {
+	c.ends.mu.Lock()
+	defer c.ends.mu.Unlock()
+	d := c.ends.at[interval]
+	if d.tick == tick {
+		return d.ctx
+	}
+	if d.last != nil {
+		d.last() // it has ended by itself, a tick ago; the one before this may end at this moment, and must say why
+	}
+	d.tick, d.last = tick, d.cancel
+	d.ctx, d.cancel = context.WithDeadline(parent, c.time(tick))
+	c.ends.at[interval] = d
+	return d.ctx
 }
 
 func (c clock) now() time.Duration { return c.origin + time.Since(c.start) }
