@@ -68,7 +68,7 @@ func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "millgate COMMAND",
 		Short: "An edge gateway for factories: Modbus devices in, MQTT out, nothing lost in between",
-		Long: `millgate reads meters, PLCs and drives over Modbus TCP, keeps every reading in a queue on disk,
+		Long: `millgate reads meters, PLCs and drives over Modbus, keeps every reading in a queue on disk,
 and publishes it over MQTT. It can only read: no write request leaves the box.
 
 Begin with "millgate demo", which needs nothing; then "millgate check" and "millgate run" with a site of your own.`,

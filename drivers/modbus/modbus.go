@@ -1,14 +1,20 @@
-// Package modbus is the client side of Modbus TCP: it plans requests, keeps the connections, and turns registers into values.
+// Package modbus is the client side of Modbus: it keeps the links, finds out which requests a device answers, and turns registers into
+// values.
 //
-// It owns one link per endpoint, whoever names it; goburrow/modbus is the codec of frames, never the owner of a connection.
+// It owns one link per physical place, whoever names it: a TCP or TLS connection, a serial port, or the connection of a serial server that
+// dials in, with the framing of Modbus TCP, RTU or ASCII. goburrow/modbus is the codec of frames, never the owner of a connection.
 //
 // Invariants:
 //  1. Nothing but a read leaves the box: the one function that writes to a connection refuses every frame that is not function 1, 2, 3,
 //     4 or 43 with MEI type 14.
-//  2. An answer is used only if its transaction id, unit, function and length are those of the request that waits for it.
+//  2. An answer is used only if its unit, function and length are those of the request that waits for it, and its transaction id or its
+//     checksum is right. Where there is no transaction id, what came before the request was written is no answer to it.
 //  3. Every request ends by an absolute deadline, whatever the device sends.
-//  4. A time-out leaves the connection up: a late answer is a stranger and is dropped. Three in a row with nothing answered in
-//     between, and any framing error, close it.
+//  4. A late answer is nobody's. With transaction ids a time-out leaves the connection up, and three in a row close it; a line waits until
+//     it is silent; RTU and ASCII over TCP make a new connection. Half a frame never meets the beginning of the next one.
+//  5. Units on a link take turns. A silent one is only looked for, behind those that answer and within a twentieth of the link's time.
+//  6. What a device refuses costs only itself: the rest is read without it, in the same cycle, by the plan that takes the link the least
+//     time.
 //
 // Is: Modbus on the wire and in registers. Is not: a schedule, report by exception, a judgement whether a device is up.
 package modbus
