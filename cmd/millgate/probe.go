@@ -37,7 +37,10 @@ request took. Compare the values with the device's panel. While the site's gatew
 Exit code 1 if a device did not answer.
 
 With --guess and --at it finds out how registers hold what the panel shows, and prints the line for a device map. That also
-works without a site, with an endpoint in its place.`,
+works without a site, with an endpoint in its place; --unit, --baud, --parity, --stop-bits and --timeout are for then.
+
+--plan shows the requests with which devices are read and what was learned about them; it asks no device. --forget lets that be
+learned anew, as after a device was replaced. --pcap keeps the frames of a probe.`,
 		Example: `  millgate probe site.yaml
   millgate probe site.yaml meter-1 --output json
   millgate probe site.yaml meter-1 --plan

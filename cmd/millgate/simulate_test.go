@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -76,9 +75,7 @@ func TestSimulateTheExample(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = s.close() }()
-	copied := filepath.Join(filepath.Dir(example), "simulated.yaml") // beside the maps that it names
-	defer func() { _ = os.Remove(copied) }()
-	if err := s.writeSite(example, copied); err != nil {
+	if err := s.writeSite(example, filepath.Join(t.TempDir(), "simulated.yaml")); err != nil {
 		t.Fatal(err)
 	}
 }
