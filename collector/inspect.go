@@ -54,7 +54,7 @@ func watchesOf(tags []TagRule) (watched []watch) {
 			watched = append(watched, watch{index: i, rule: t, alarms: make([]pace, len(t.Alarms))})
 		}
 	}
-	return watched
+	return slices.Clip(slices.Clone(watched)) // they stay as long as the gateway runs
 }
 
 // inspect judges the values of a cycle, one reading per tag or none at all, before report by exception. It lowers the quality of

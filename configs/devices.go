@@ -145,12 +145,16 @@ func (s *site) resolveDevice(d *deviceSpec) {
 		s.at(d.at[""], "device %q has no points: name a map, or list its points", d.id)
 	}
 	s.checkNames(d, points)
-	tags := []buffer.CatalogueTag{buffer.UpTag()}
+	tags := append(make([]buffer.CatalogueTag, 0, len(points)+1), buffer.UpTag())
 	for _, shared := range points {
 		own := *shared // a map's points serve several devices, each with its own params
 		p := &own
 		s.addPoint(&out, d, p)
 		tags = append(tags, p.catalogueTag(d))
+	}
+	for i := range out.Groups { // they stay as long as the gateway runs
+		g := &out.Groups[i]
+		g.Modbus.Points, g.Rules = slices.Clip(slices.Clone(g.Modbus.Points)), slices.Clip(slices.Clone(g.Rules))
 	}
 	s.checkFeasible(d, &out)
 	s.out.Devices = append(s.out.Devices, out)

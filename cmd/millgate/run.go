@@ -24,7 +24,7 @@ import (
 )
 
 // gcPercent trades a little CPU for memory, of which the boxes have little.
-const gcPercent = 70
+const gcPercent = 45
 
 func runCommand() *cobra.Command {
 	return &cobra.Command{
@@ -47,7 +47,8 @@ on a healthy day that is little.`,
 			if os.Getenv("GOGC") == "" {
 				debug.SetGCPercent(gcPercent)
 			}
-			debug.FreeOSMemory() // what reading the site took
+			debug.FreeOSMemory() // what reading the site took, and at the second time what was pooled for it
+			debug.FreeOSMemory()
 			return errors.Join(g.run(cmd.Context()), g.close())
 		},
 	}
@@ -71,6 +72,7 @@ func openGateway(site *configs.Site, log *slog.Logger) (*gateway, error) {
 	if err != nil {
 		return nil, err
 	}
+	site.Catalogue = nil // the queue has its own
 	g := &gateway{site: site, log: log, queue: queue, links: modbus.NewLinks(), faults: recordFaults(filepath.Join(site.DataDir, "trace"), log)}
 	g.links.Log, g.links.OnFault = log, g.faults.record
 	self := uplink.Self{Site: site.ID, Gateway: site.Gateway, Version: versionText(), Clock: clockStatus}

@@ -13,15 +13,15 @@ import (
 
 // codec is how one point is read, made once so that a Read only computes.
 type codec struct {
-	point  Point
+	point  *Point
 	width  int // addresses that it takes
 	make   func(c *codec, b []byte) (drivers.Value, drivers.Cause)
 	mask   uint64 // the point's bits, of a bool or of a part of an integer
 	linear linear
 }
 
-func newCodec(p Point) codec {
-	c := codec{point: p, width: p.width(), make: makers[p.Type.Name], mask: p.Bits.mask(), linear: newLinear(p)}
+func newCodec(p *Point) codec {
+	c := codec{point: p, width: p.width(), make: makers[p.Type.Name], mask: p.Bits.mask(), linear: newLinear(*p)}
 	if p.Bits.Count > 0 && p.Type.Name != "bool" {
 		c.make = (*codec).decodePart
 	}

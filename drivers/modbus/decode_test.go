@@ -36,7 +36,7 @@ func decodeWords(p Point, words ...uint16) (drivers.Value, drivers.Cause) {
 	for _, w := range words {
 		b = binary.BigEndian.AppendUint16(b, w)
 	}
-	c := newCodec(p)
+	c := newCodec(&p)
 	return c.decode(b)
 }
 
@@ -301,7 +301,7 @@ func FuzzDecode(f *testing.F) {
 		if len(b) < n || p.check() != nil {
 			return
 		}
-		c := newCodec(p)
+		c := newCodec(&p)
 		v, cause := c.decode(b[:n])
 		if v.IsZero() == (cause == "") || (cause == "" && v.Type() != p.ValueType()) {
 			t.Errorf("%s: %v %q", p.Type, v, cause)

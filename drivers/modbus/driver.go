@@ -52,8 +52,9 @@ func (l *Links) Driver(cfg Config) (*Driver, error) {
 	if d.timeout <= 0 {
 		d.timeout = defaultTimeout
 	}
-	for _, p := range cfg.Points {
-		d.codecs = append(d.codecs, newCodec(p))
+	d.codecs = make([]codec, len(cfg.Points))
+	for i := range cfg.Points {
+		d.codecs[i] = newCodec(&cfg.Points[i])
 	}
 	d.of, d.refused = make([]int, len(cfg.Points)), make([]drivers.Cause, len(cfg.Points))
 	d.learner.know = d.load()
@@ -159,7 +160,7 @@ func (d *Driver) Probe(ctx context.Context) ([]Probed, error) {
 	probed := make([]Probed, len(d.codecs))
 	for i := range d.codecs {
 		c := &d.codecs[i]
-		probed[i] = Probed{Point: c.point, Reading: d.reading(i, now)}
+		probed[i] = Probed{Point: *c.point, Reading: d.reading(i, now)}
 		if d.of[i] < 0 {
 			continue
 		}

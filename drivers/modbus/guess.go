@@ -140,7 +140,7 @@ func guessScaled(p Point, words []uint16, shown Shown) (out []Candidate) {
 		if scale.exponent != 0 {
 			p.Scale = Decimal{Mantissa: 1, Exponent: scale.exponent}
 		}
-		codec := newCodec(p)
+		codec := newCodec(&p)
 		decoded, cause := codec.decode(raw)
 		value, ok := decoded.Float()
 		if cause != "" || !ok {

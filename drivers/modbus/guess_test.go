@@ -73,7 +73,7 @@ func simulate(random *rand.Rand, q quantity) (s simulated, ok bool) {
 		s.block.Values = append(s.block.Values, words...)
 	}
 	width := p.Type.Registers()
-	c := newCodec(p)
+	c := newCodec(&p)
 	var raw []byte
 	for _, w := range s.block.Values[1 : 1+width] {
 		raw = append(raw, byte(w>>8), byte(w))

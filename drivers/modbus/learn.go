@@ -69,6 +69,9 @@ func (l *learner) with(most [2]int) *rules {
 
 // readable is the items that are not refused.
 func (l *learner) readable(items []item) []item {
+	if len(l.know.Refused) == 0 {
+		return items
+	}
 	var out []item
 	for _, it := range items {
 		if l.know.refusal(it.span) == nil {

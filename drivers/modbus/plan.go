@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"math"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -80,14 +81,13 @@ func itemsOf(points []Point) []item {
 	}
 	slices.SortStableFunc(order, func(a, b int) int { return compareSpans(points[a].span(), points[b].span()) })
 	var items []item
-	for _, i := range order {
-		if s := points[i].span(); len(items) > 0 && items[len(items)-1].span == s {
-			items[len(items)-1].points = append(items[len(items)-1].points, i)
-		} else {
-			items = append(items, item{s, []int{i}})
+	for from, behind := 0, 0; from < len(order); from = behind {
+		s := points[order[from]].span()
+		for behind = from + 1; behind < len(order) && points[order[behind]].span() == s; behind++ {
 		}
+		items = append(items, item{s, order[from:behind:behind]})
 	}
-	return items
+	return slices.Clip(items)
 }
 
 // hull is the request that brings some items of one table, given in order.
@@ -104,7 +104,7 @@ type rules struct {
 	most   [2]int             // the largest quantity, by class; an item that is longer is still asked for alone
 	gap    int                // how many addresses between two items may be read along
 	banned []span             // in order: a request must hold none of them
-	prices [2][]time.Duration // what a request takes, by class and quantity
+	prices [2][]time.Duration // what a request takes, by class and quantity; shared, and never changed
 }
 
 // class is 0 for tables of registers and 1 for tables of bits: their quantities have nothing to do with each other.
@@ -126,12 +126,27 @@ func newRules(cfg Config) *rules {
 	case -1:
 		r.gap = 0
 	}
+	r.prices = pricesOf(cfg.Link)
+	return r
+}
+
+// priceLists are those of the links that there are, by their settings: most of a hundred links have the same.
+var priceLists sync.Map
+
+// pricesOf is the cost of each request by class and quantity.
+func pricesOf(link LinkConfig) (prices [2][]time.Duration) {
+	link.Endpoint.Address, link.Registration = "", "" // cost nothing
+	if known, ok := priceLists.Load(link); ok {
+		return known.([2][]time.Duration)
+	}
 	for class, t := range [...]Table{HoldingRegister, Coil} {
-		for n := range maxQuantity[class] + 1 {
-			r.prices[class] = append(r.prices[class], cfg.Link.Cost(Request{Table: t, Quantity: uint16(n)}))
+		prices[class] = make([]time.Duration, maxQuantity[class]+1)
+		for n := range prices[class] {
+			prices[class][n] = link.Cost(Request{Table: t, Quantity: uint16(n)})
 		}
 	}
-	return r
+	priceLists.Store(link, prices)
+	return prices
 }
 
 // cost is what the jobs take of the link together.

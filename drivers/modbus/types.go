@@ -78,7 +78,7 @@ var dataTypes = map[string]struct {
 // ParseDataType is the inverse of DataType.String.
 func ParseDataType(s string) (DataType, error) {
 	if _, ok := dataTypes[s]; ok {
-		return DataType{Name: s}, nil
+		return DataType{Name: strings.Clone(s)}, nil // s may be a part of a whole file
 	}
 	if inner, ok := strings.CutPrefix(s, "string("); ok {
 		n, err := strconv.Atoi(strings.TrimSuffix(inner, ")"))
