@@ -42,6 +42,9 @@ func (k *link) settle(ctx context.Context) error {
 	if err := sleep(ctx, k.config.PauseBetween-c.wire.silent()); err != nil {
 		return err
 	}
+	if err := sleep(ctx, time.Until(c.answerBy)); err != nil {
+		return err
+	}
 	silence := time.Duration(0)
 	switch k.config.Endpoint.Transport {
 	case Serial:
@@ -146,7 +149,7 @@ func (c LinkConfig) pace() pace {
 // adopt makes an open connection the link's wire.
 func (k *link) adopt(raw io.ReadWriteCloser, already []byte) {
 	k.conn.wire = newWire(raw, k.config.Endpoint.Framing, already, k.trace)
-	k.conn.proven, k.conn.timeouts, k.conn.unquiet = false, 0, false
+	k.conn.proven, k.conn.timeouts, k.conn.unquiet, k.conn.answerBy = false, 0, false, time.Time{}
 	k.count(func(s *LinkStatus) { s.Connections++; s.Connected = true })
 }
 

@@ -151,6 +151,6 @@ func (l *learner) judge(served, refusals bool, now time.Time) (barren bool) {
 		return false
 	}
 	l.know, l.before, l.suspects, l.fruitless = *l.before, nil, nil, 0
-	l.barren = now.Add(retryFirst)
+	l.barren = now.Add(doubtTime)
 	return true
 }

@@ -8,12 +8,11 @@ import (
 	"github.com/millgate/millgate/drivers"
 )
 
-// How long what a device refuses is believed: then it is asked once more, and half as often each time that it still refuses. Silence
-// proves less than a refusal, for a frame may be lost.
+// How long what a device refuses is believed: then it is asked once more, and half as often each time that it still refuses. The first
+// time is short: a frame may be lost, and a device that has just started may refuse what it will soon have.
 var (
-	retryFirst   = time.Hour
-	retryLast    = 24 * time.Hour
-	silenceFirst = time.Minute
+	retryFirst = time.Minute
+	retryLast  = 24 * time.Hour
 )
 
 // knowledge is what a device has shown about the requests that it answers. It knows no clock. The zero knowledge is that of a device
@@ -41,12 +40,7 @@ type fact struct {
 }
 
 func newFact(s span, cause drivers.Cause, now time.Time) fact {
-	f := fact{span: s, Cause: cause, Since: now, Pause: retryFirst}
-	if cause == drivers.CauseTimeout {
-		f.Pause = silenceFirst
-	}
-	f.Retry = now.Add(f.Pause)
-	return f
+	return fact{span: s, Cause: cause, Since: now, Retry: now.Add(retryFirst), Pause: retryFirst}
 }
 
 // again notes that it still holds.

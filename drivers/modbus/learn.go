@@ -7,7 +7,10 @@ import (
 	"github.com/millgate/millgate/drivers"
 )
 
-const maxFruitless = 4 // Reads in a row that were served nothing but refusals: the device refuses everything
+const (
+	maxFruitless = 4         // Reads in a row that were served nothing but refusals: the device refuses everything
+	doubtTime    = time.Hour // between two conclusions that would each turn over what was learned
+)
 
 // learner finds out which requests a device answers, and makes the plan that costs least among them. It asks nothing itself and knows no
 // clock: it is told what became of each request, and says what to ask next.
@@ -283,7 +286,7 @@ func (l *learner) barrier(s suspect, now time.Time) {
 // for one with another limit. If that was thought a short while ago, the request is avoided as it is.
 func (l *learner) contradict(s suspect, now time.Time) {
 	limit := &l.know.Limits[s.Table.class()]
-	if now.Sub(limit.Lowered) < retryFirst {
+	if now.Sub(limit.Lowered) < doubtTime {
 		l.forbid(s.span, s.cause, now)
 		return
 	}

@@ -267,7 +267,7 @@ func TestAnotherLimit(t *testing.T) {
 	c := hundred(t, MaxRegisters, 50)
 	c.limit = 30
 	c.settle(t, 15)
-	c.now = c.now.Add(2 * retryFirst)
+	c.now = c.now.Add(2 * doubtTime)
 	c.limit = 45
 	c.settle(t, 15)
 }
@@ -287,6 +287,25 @@ func TestHolesComeAndGo(t *testing.T) {
 	}
 }
 
+// TestRestart: a device that has just started, and for a minute refuses half of what it had, is read as before soon after.
+func TestRestart(t *testing.T) {
+	c := hundred(t, 40)
+	for a := range 50 {
+		c.missing[50+a] = true
+	}
+	for range 60 {
+		c.cycle()
+	}
+	clear(c.missing)
+	for range 4 * 60 {
+		c.cycle()
+	}
+	c.settle(t, 0)
+	if len(c.know.Refused) != 0 {
+		t.Errorf("%+v", c.know.Refused)
+	}
+}
+
 // TestRetriesAreFew: what stays refused is asked for less and less often, and one thing a Read.
 func TestRetriesAreFew(t *testing.T) {
 	c := hundred(t, 40, 7, 60)
@@ -301,8 +320,8 @@ func TestRetriesAreFew(t *testing.T) {
 		reads++
 	}
 	extras := c.requests - reads*planned
-	// Three things, each after 1, 3, 7, 15, 31 hours, and from then on once a day.
-	if extras < 3*8 || extras > 3*14 {
+	// Three things, each after 1, 3, 7, 15, ..., 1023 minutes, and from then on once a day.
+	if extras < 3*15 || extras > 3*21 {
 		t.Errorf("%d retries in ten days", extras)
 	}
 }

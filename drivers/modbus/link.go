@@ -41,9 +41,10 @@ type connection struct {
 	wire     *wire // nil while there is none
 	id       uint16
 	timer    *time.Timer
-	timeouts int  // in a row
-	proven   bool // the wire has brought an answer
-	unquiet  bool // the last request was not answered: its answer may still come
+	timeouts int       // in a row
+	proven   bool      // the wire has brought an answer
+	unquiet  bool      // the last request was not answered: its answer may still come
+	answerBy time.Time // until then that of a request that was given up before its time may come
 	pause    backOff
 }
 
@@ -97,7 +98,7 @@ func (k *link) serve(ctx context.Context, s *seat, timeout time.Duration, calls 
 	}
 	began := time.Now()
 	err := k.roundTrip(ctx, s, timeout, calls)
-	return k.judge(s, calls, err, time.Since(began))
+	return k.judge(s, calls, err, max(time.Since(began), k.conn.answerBy.Sub(began)))
 }
 
 // notServed is the error for a request whose turn never came.
@@ -154,6 +155,9 @@ func (k *link) roundTrip(ctx context.Context, s *seat, timeout time.Duration, ca
 		case <-k.conn.timer.C:
 			return k.noAnswer()
 		case <-ctx.Done():
+			if k.config.Endpoint.Framing != MBAP {
+				k.conn.answerBy = deadline
+			}
 			switch waited := time.Since(calls[len(calls)-1].began); {
 			case !errors.Is(ctx.Err(), context.DeadlineExceeded):
 				return ctx.Err()
@@ -266,6 +270,9 @@ func (k *link) judge(s *seat, calls []*call, err error, took time.Duration) erro
 // broken decides what becomes of the wire after an error of a round trip; the error is the caller's.
 func (k *link) broken(s *seat, err error) error {
 	if errors.Is(err, context.Canceled) {
+		if t := k.config.Endpoint.Transport; k.config.Endpoint.Framing != MBAP && (t == TCP || t == TLS) {
+			k.hangUp(err) // see below
+		}
 		return err
 	}
 	e, cause := k.config.Endpoint, drivers.CauseOf(err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -18,10 +19,11 @@ import (
 // moment that would read whatever file the system gives the same number.
 const serialPoll = 100 * time.Millisecond
 
-// serialPort is an open port whose Close waits for its reader.
+// serialPort is an open port whose Close waits for its reader and its writer.
 type serialPort struct {
 	serial.Port
 	lock    io.Closer
+	writing sync.Mutex
 	closing atomic.Bool
 	idle    chan struct{} // holds a token while nobody reads
 }
@@ -88,10 +90,26 @@ func (p *serialPort) Read(b []byte) (n int, err error) {
 	return n, err
 }
 
+// Write first drops what the port has not sent yet: nobody waits for its answer any more, and where nobody takes it from the port, as from
+// an adapter that hangs, it would fill the port's buffer and hold up the writer for ever.
+func (p *serialPort) Write(b []byte) (int, error) {
+	p.writing.Lock()
+	defer p.writing.Unlock()
+	if p.closing.Load() {
+		return 0, io.ErrClosedPipe
+	}
+	if err := p.ResetOutputBuffer(); err != nil {
+		return 0, err
+	}
+	return p.Port.Write(b)
+}
+
 func (p *serialPort) Close() error {
 	if p.closing.Swap(true) {
 		return nil
 	}
+	p.writing.Lock()
+	defer p.writing.Unlock()
 	<-p.idle
 	defer func() { p.idle <- struct{}{} }()
 	return errors.Join(p.Port.Close(), p.lock.Close())
