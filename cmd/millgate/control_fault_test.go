@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -47,7 +48,8 @@ func TestFaultsAreCaptured(t *testing.T) {
 		var log bytes.Buffer
 		f := recordFaults(dir, slog.New(slog.NewTextHandler(&log, nil)))
 		passed := []modbus.Frame{{At: time.Now(), Sent: true, Bytes: []byte{0, 1, 0, 0, 0, 6, 1, 3, 0, 0, 0, 1}}}
-		trace := func() []modbus.Frame { return passed }
+		var mu sync.Mutex
+		trace := func() []modbus.Frame { mu.Lock(); defer mu.Unlock(); return slices.Clone(passed) }
 		f.record("192.168.1.10:502", modbus.MBAP, trace)
 		f.record("/dev/serial/by-id/usb-1", modbus.RTU, trace)
 		f.record("192.168.1.11:502", modbus.MBAP, func() []modbus.Frame { return nil })
@@ -55,7 +57,9 @@ func TestFaultsAreCaptured(t *testing.T) {
 		if names, _ := captures(t, dir); len(names) > 0 {
 			t.Errorf("written before the aftermath: %v", names)
 		}
+		mu.Lock()
 		passed = append(passed, modbus.Frame{At: time.Now(), Bytes: []byte("what came after")})
+		mu.Unlock()
 		time.Sleep(faultAftermath + time.Second)
 		synctest.Wait()
 		want := []string{"192.168.1.10-502-20000101T000000Z.pcap", "dev-serial-by-id-usb-1-20000101T000000Z.pcap"}

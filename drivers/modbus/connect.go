@@ -19,7 +19,7 @@ func (k *link) ready(ctx context.Context, s *seat, timeout time.Duration) error 
 	c := &k.conn
 	if c.wire != nil && c.wire.ended() { // it broke between two requests
 		k.tellFault()
-		_ = k.lose(s, c.wire.err) // what follows says whether there is another
+		_ = k.lose(s, k.lost(c.wire.err)) // what follows says whether there is another
 	}
 	if raw, already := k.dialledIn(); raw != nil {
 		k.hangUp(errors.New("the serial server has dialled in again"))

@@ -56,3 +56,6 @@ func (c *Calls) Data(i int) []byte {
 	}
 	return c.calls[i].data()
 }
+
+// Err is what became of request i.
+func (c *Calls) Err(i int) error { return c.calls[i].err }

@@ -123,15 +123,16 @@ func (k *link) roundTrip(ctx context.Context, s *seat, timeout time.Duration, ca
 		k.conn.id++
 		c.send(k.conn.id)
 		if err := w.send(c.adu); err != nil {
-			return err
+			return w.reason(err)
 		}
 		open++
 	}
-	deadline := time.Now().Add(timeout + k.config.lineTime(calls))
+	timeout += k.config.lineTime(calls)
+	deadline := time.Now().Add(timeout)
 	if k.conn.timer == nil {
-		k.conn.timer = time.NewTimer(time.Until(deadline))
+		k.conn.timer = time.NewTimer(timeout)
 	} else {
-		k.conn.timer.Reset(time.Until(deadline))
+		k.conn.timer.Reset(timeout)
 	}
 	defer k.conn.timer.Stop()
 	for {
@@ -281,12 +282,9 @@ func (k *link) broken(s *seat, err error) error {
 		k.conn.timeouts++
 	}
 	var caused *drivers.Error
-	if e.Transport == TLS {
-		err = alerted(e.Address, err)
-	}
 	switch {
 	case !errors.As(err, &caused):
-		return k.lose(s, &drivers.Error{Cause: drivers.CauseLost, Err: fmt.Errorf("connection to %s: %w", k.place, err)})
+		return k.lose(s, k.lost(err))
 	case e.Transport == Serial: // there is nothing to be made anew, and the next request waits until the line is silent
 	case timedOut && k.conn.timeouts < maxTimeouts && (e.Framing == MBAP || e.Transport == Listen):
 	case timedOut: // without transaction ids, a new connection is the only way to be sure that no late answer comes
@@ -295,6 +293,18 @@ func (k *link) broken(s *seat, err error) error {
 		return k.lose(s, err)
 	}
 	return err
+}
+
+// lost says of what the wire has ended.
+func (k *link) lost(err error) error {
+	if k.config.Endpoint.Transport == TLS {
+		err = alerted(k.config.Endpoint.Address, err)
+	}
+	var caused *drivers.Error
+	if errors.As(err, &caused) {
+		return err
+	}
+	return &drivers.Error{Cause: drivers.CauseLost, Err: fmt.Errorf("connection to %s: %w", k.place, err)}
 }
 
 // tellFault tells whoever wants to know, before the wire is given up.

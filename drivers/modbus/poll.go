@@ -34,6 +34,7 @@ func (p *planned) at() int64 { return drivers.Millis(p.call.at) }
 // tally is how a Read goes.
 type tally struct {
 	began    time.Time
+	fair     time.Duration // how long a request must have waited for its silence to say something of it, and not of a line that is too slow
 	failure  error         // the last, if nothing was answered since
 	silences int           // in a row
 	busy     drivers.Cause // the device wants to be left alone
@@ -109,7 +110,10 @@ func causeOf(err error) drivers.Cause {
 // poll sends the planned requests, and what else is worth to be asked. It fails if nothing was answered; an exception is an answer.
 func (d *Driver) poll(ctx context.Context) error {
 	d.prepare()
-	t := tally{began: time.Now()}
+	t := tally{began: time.Now(), fair: d.timeout}
+	if deadline, ok := ctx.Deadline(); ok {
+		t.fair = min(t.fair, deadline.Sub(t.began)/2)
+	}
 	if d.together {
 		d.seat.exchange(ctx, d.timeout, d.calls...)
 	}
@@ -149,6 +153,7 @@ func (d *Driver) learn(ctx context.Context, t tally) error {
 	x := &extras{d: d, ctx: ctx, t: &t}
 	next := d.learner.read(told, x, t.began)
 	if x.err != nil {
+		d.next = d.learner.plan() // this Read's is in pieces
 		return x.err
 	}
 	d.next = next
@@ -158,7 +163,7 @@ func (d *Driver) learn(ctx context.Context, t tally) error {
 
 // silentIn says that the request was sent in this Read and met silence, while another was answered.
 func (r *planned) silentIn(t *tally) bool {
-	return t.answered && r.cause == drivers.CauseTimeout && r.call.exception == 0 && !r.call.began.Before(t.began)
+	return t.answered && r.cause == drivers.CauseTimeout && r.call.exception == 0 && !r.call.began.Before(t.began) && r.took >= t.fair
 }
 
 func (r *planned) fate() fate {

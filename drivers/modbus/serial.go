@@ -80,7 +80,12 @@ func (c LinkConfig) mode() *serial.Mode {
 
 func (p *serialPort) Read(b []byte) (n int, err error) {
 	<-p.idle
-	defer func() { p.idle <- struct{}{} }()
+	defer func() {
+		if recover() != nil { // select(2) knows no more than 1024 descriptors
+			err = errors.New("the gateway has too many open files to read from a serial port")
+		}
+		p.idle <- struct{}{}
+	}()
 	for n == 0 && err == nil {
 		if p.closing.Load() {
 			return 0, io.ErrClosedPipe

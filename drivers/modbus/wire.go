@@ -120,6 +120,20 @@ func (w *wire) end(err error) {
 	})
 }
 
+// reason is why the wire has ended, if a write failed for that: its reader has seen what the other side said last.
+func (w *wire) reason(failed error) error {
+	if errors.Is(failed, errNotARead) {
+		return failed
+	}
+	const soon = 20 * time.Millisecond
+	select {
+	case <-w.dead:
+		return w.err
+	case <-time.After(soon):
+		return failed
+	}
+}
+
 func (w *wire) ended() bool {
 	select {
 	case <-w.dead:

@@ -148,24 +148,34 @@ type buffered struct {
 	once   sync.Once
 
 	mu    sync.Mutex
-	since []byte // what has come since the last request was written
+	since []chunk // what has come since the last request was written, or at that very moment
+}
+
+// chunk is what came at one moment.
+type chunk struct {
+	at    time.Time
+	bytes []byte
 }
 
 // came says that data has come since the last request was written.
 func (b *buffered) came(data []byte, f modbus.Framing) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if f == modbus.ASCII {
-		return strings.Contains(strings.ToLower(string(b.since)), hex.EncodeToString(data))
+	var since []byte
+	for _, c := range b.since {
+		since = append(since, c.bytes...)
 	}
-	return bytes.Contains(b.since, data)
+	if f == modbus.ASCII {
+		return strings.Contains(strings.ToLower(string(since)), hex.EncodeToString(data))
+	}
+	return bytes.Contains(since, data)
 }
 
 func (b *buffered) Read(p []byte) (n int, err error) {
 	n, err = b.Conn.Read(p)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.since = append(b.since, p[:n]...)
+	b.since = append(b.since, chunk{time.Now(), slices.Clone(p[:n])})
 	return n, err
 }
 
@@ -188,7 +198,8 @@ func newBuffered(c net.Conn) *buffered {
 
 func (b *buffered) Write(p []byte) (int, error) {
 	b.mu.Lock()
-	b.since = b.since[:0]
+	now := time.Now()
+	b.since = slices.DeleteFunc(b.since, func(c chunk) bool { return c.at.Before(now) })
 	b.mu.Unlock()
 	select {
 	case b.out <- slices.Clone(p):
