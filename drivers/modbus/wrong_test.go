@@ -20,7 +20,7 @@ import (
 	"github.com/millgate/millgate/drivers/modbus/modbussim"
 )
 
-var wrongAnswers = flag.Int("answers", 40_000, "answers that TestNoWrongValue mangles for each kind of link")
+var wrongAnswers = flag.Int("answers", 8_000, "answers that TestNoWrongValue mangles for each kind of link")
 
 // mangler decides what goes out for each answer: on time, late, twice, behind others, with the next one, in parts, or cut off.
 type mangler struct {
