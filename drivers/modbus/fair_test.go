@@ -113,6 +113,14 @@ func (p *plant) run(warm, span time.Duration) {
 	}
 }
 
+// warmUp is how long to poll before what counts, and how long that is: five minutes after the first.
+func warmUp() (warm, span time.Duration) {
+	if raceDetector {
+		return 10 * time.Second, 30 * time.Second
+	}
+	return time.Minute, 5 * time.Minute
+}
+
 // share is the part of their due cycles that the devices got, of those that are meant.
 func (p *plant) share(meant func(id string) bool) float64 {
 	due, good := 0, 0
@@ -142,7 +150,7 @@ func TestSilentUnitsLeaveTheLinkToTheOthers(t *testing.T) {
 						dead[fmt.Sprintf("line/%d", unit+1)] = true
 					}
 				}
-				p.run(time.Minute, 5*time.Minute)
+				p.run(warmUp())
 				share := p.share(func(id string) bool { return !dead[id] })
 				t.Logf("%.2f %% of the others' cycles; bad %v, skipped %v", 100*share, p.cycles.bad, p.cycles.skipped)
 				if share < least {
@@ -171,7 +179,7 @@ func TestSilentLinksTouchNobody(t *testing.T) {
 				dead[address+"/1"] = true
 			}
 		}
-		p.run(time.Minute, 5*time.Minute)
+		p.run(warmUp())
 		if share := p.share(func(id string) bool { return !dead[id] }); share != 1 {
 			t.Errorf("the others got %.4f of their cycles; bad %v, skipped %v", share, p.cycles.bad, p.cycles.skipped)
 		}
@@ -189,7 +197,7 @@ func TestUnitsTakeTurns(t *testing.T) {
 		for unit := range uint8(3) {
 			p.device(link, unit+2, 100*time.Millisecond).Latency(20 * time.Millisecond)
 		}
-		p.run(time.Second, time.Minute)
+		p.run(time.Second, 10*time.Second)
 		for id, want := range map[string]float64{"line/2": 1, "line/3": 1, "line/4": 1} {
 			if got := float64(p.cycles.good[id]) / float64(p.cycles.due[id]); got != want {
 				t.Errorf("%s got %.2f of its cycles beside a device that asks five times as much; bad %v", id, got, p.cycles.bad)
