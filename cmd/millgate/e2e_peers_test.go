@@ -45,7 +45,7 @@ func loadTable(t *testing.T) []row {
 func peerDevice(t *testing.T, id, endpoint string) string {
 	t.Helper()
 	var out strings.Builder
-	fmt.Fprintf(&out, "- id: %s\n  modbus: {endpoint: %q, unit: 1}\n  interval: 2s\n  points:\n", id, endpoint)
+	fmt.Fprintf(&out, "- id: %s\n  modbus: {endpoint: %q, unit: 1}\n  interval: 1s\n  points:\n", id, endpoint)
 	for _, r := range loadTable(t) {
 		fmt.Fprintf(&out, "  - {name: %s, table: %s, address: %s, type: %s", r.name, r.table, r.address, r.dataType)
 		if r.dataType != "bool" {
@@ -138,7 +138,7 @@ func awaitPort(t *testing.T, name string) {
 // probeEquals compares what `millgate probe` prints with what the server at endpoint holds, value by value.
 func probeEquals(t *testing.T, endpoint string) {
 	t.Helper()
-	s := writeSite(t, t.TempDir(), "commit_interval: 1s", "", peerDevice(t, "peer", endpoint))
+	s := writeSite(t, t.TempDir(), "commit_interval: 1s", "", strings.Replace(peerDevice(t, "peer", endpoint), "interval: 1s", "interval: 2s", 1)) // what ASCII needs at 9600 baud
 	out, err := exec.Command(binary, "probe", s.file, "--output", "json").Output()
 	if err != nil {
 		t.Fatalf("probe: %v\n%s", explain(err), out)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -46,11 +47,11 @@ func TestCancelledRequestLeavesNoAnswerBehind(t *testing.T) {
 			for _, a := range []uint16{0, 100} {
 				u.SetRegisters(modbus.HoldingRegister, a, []uint16{a})
 			}
-			first := true
+			var asked atomic.Bool
 			u.Mangle(func(_, answer []byte) []modbussim.Sending {
 				late := 10 * time.Millisecond
-				if first {
-					first, late = false, 100*time.Millisecond
+				if !asked.Swap(true) {
+					late = 100 * time.Millisecond
 				}
 				return []modbussim.Sending{{Bytes: answer, After: late}}
 			})
