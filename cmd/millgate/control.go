@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/millgate/millgate/buffer"
@@ -72,12 +73,33 @@ func (g *gateway) serveControl(ctx context.Context) error {
 		g.log.Warn("other millgate commands can not ask this gateway while it runs", "reason", err)
 		return nil
 	}
-	server := &http.Server{Handler: g.controls(), ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second}
-	defer context.AfterFunc(ctx, func() { _ = server.Close() })() // whoever still asks is cut off
-	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+	if err := serveUntil(ctx, listener, g.controls()); !errors.Is(err, http.ErrServerClosed) {
 		g.log.Warn("other millgate commands can no longer ask this gateway", "reason", err)
 	}
 	return nil
+}
+
+// serveUntil serves until ctx is done and cuts off whoever still asks then. No handler runs when it returns: what they use may be closed.
+func serveUntil(ctx context.Context, listener net.Listener, handler http.Handler) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var handling sync.RWMutex
+	server := &http.Server{
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			handling.RLock()
+			defer handling.RUnlock()
+			if ctx.Err() == nil {
+				handler.ServeHTTP(w, r)
+			}
+		}),
+		BaseContext:       func(net.Listener) context.Context { return ctx },
+		ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second,
+	}
+	defer context.AfterFunc(ctx, func() { _ = server.Close() })()
+	err := server.Serve(listener)
+	cancel()
+	handling.Lock() // waits for those that run
+	defer handling.Unlock()
+	return err
 }
 
 func (g *gateway) controls() http.Handler {

@@ -146,6 +146,15 @@ func (k *knowledge) nextRetry() time.Time {
 	return next
 }
 
+// drawNear draws near what would be asked again later than its pause says: the clock was wrong when that was set.
+func (k *knowledge) drawNear(now time.Time) {
+	k.facts(func(f *fact) {
+		if latest := now.Add(f.Pause); f.Retry.After(latest) {
+			f.Retry = latest
+		}
+	})
+}
+
 func (k *knowledge) facts(f func(*fact)) {
 	for i := range k.Refused {
 		f(&k.Refused[i])

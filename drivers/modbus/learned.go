@@ -248,6 +248,7 @@ func (d *Driver) load() knowledge {
 	if f.Place != want.Place || f.Unit != want.Unit || f.Framing != want.Framing {
 		return knowledge{}
 	}
+	f.Knowledge.drawNear(time.Now())
 	return f.Knowledge
 }
 

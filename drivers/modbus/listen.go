@@ -2,6 +2,7 @@ package modbus
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -14,7 +15,8 @@ import (
 const (
 	registrationTime = 30 * time.Second // in which a serial server must have said who it is
 	maxRegistration  = 256
-	maxGreeting      = 32 // connections that have not yet said who they are
+	acceptPause      = 100 * time.Millisecond // after the system failed to accept one
+	maxGreeting      = 32                     // connections that have not yet said who they are
 )
 
 // listener accepts the serial servers that dial in to one address, and gives each to the link whose registration it sends first.
@@ -81,8 +83,12 @@ func (k *link) dialledIn() (io.ReadWriteCloser, []byte) {
 func (o *listener) accept() {
 	for {
 		conn, err := o.socket.Accept()
-		if err != nil {
-			return // closed
+		switch {
+		case errors.Is(err, net.ErrClosed):
+			return
+		case err != nil: // such as too many open files, which passes
+			time.Sleep(acceptPause)
+			continue
 		}
 		o.mu.Lock()
 		if o.closed || len(o.greeting) >= maxGreeting {
