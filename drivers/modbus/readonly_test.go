@@ -102,7 +102,7 @@ func TestOneFunctionWrites(t *testing.T) {
 				if method, ok := call.Fun.(*ast.SelectorExpr); ok {
 					x, _ := method.X.(*ast.SelectorExpr)
 					writes := strings.HasPrefix(method.Sel.Name, "Write") || method.Sel.Name == "ReadFrom" || method.Sel.Name == "Copy"
-					ofWire := x != nil && (x.Sel.Name == "raw" || x.Sel.Name == "Port" || x.Sel.Name == "conn")
+					ofWire := x != nil && (x.Sel.Name == "raw" || x.Sel.Name == "port" || x.Sel.Name == "conn")
 					if writes && ofWire {
 						places = append(places, f.Name.Name)
 					}

@@ -6,7 +6,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"sync"
+	"os"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -15,17 +16,21 @@ import (
 	"github.com/millgate/millgate/drivers"
 )
 
-// serialPoll is how often a reader of a port looks whether the port is to be closed. The port must not be closed under its reader: for a
-// moment that would read whatever file the system gives the same number.
-const serialPoll = 100 * time.Millisecond
+const (
+	// serialPoll is how often a reader of a port looks whether the port is to be closed. The port must not be closed under its reader or
+	// writer: that would read, or overwrite, whatever file the system gives the same number.
+	serialPoll = 100 * time.Millisecond
+	// serialWrite is in which a port must take a request. One does at once, but for an adapter that hangs when its buffer is full.
+	serialWrite = 500 * time.Millisecond
+)
 
-// serialPort is an open port whose Close waits for its reader and its writer.
+// serialPort is an open port that is closed when nobody reads or writes, and whose Write ends whatever the adapter does.
 type serialPort struct {
-	serial.Port
+	port    serial.Port
 	lock    io.Closer
-	writing sync.Mutex
 	closing atomic.Bool
 	idle    chan struct{} // holds a token while nobody reads
+	free    chan struct{} // holds a token while nobody writes
 }
 
 func openSerial(c LinkConfig) (io.ReadWriteCloser, error) {
@@ -36,15 +41,18 @@ func openSerial(c LinkConfig) (io.ReadWriteCloser, error) {
 	}
 	port, err := serial.Open(path, c.mode())
 	if err == nil {
-		err = port.SetReadTimeout(serialPoll)
+		if err = port.SetReadTimeout(serialPoll); err != nil {
+			err = errors.Join(err, port.Close())
+		}
 	}
 	if err != nil {
 		var known *serial.PortError
 		busy := errors.As(err, &known) && known.Code() == serial.PortBusy
 		return nil, errors.Join(portError(path, busy, err), lock.Close())
 	}
-	p := &serialPort{Port: port, lock: lock, idle: make(chan struct{}, 1)}
+	p := &serialPort{port: port, lock: lock, idle: make(chan struct{}, 1), free: make(chan struct{}, 1)}
 	p.idle <- struct{}{}
+	p.free <- struct{}{}
 	return p, nil
 }
 
@@ -90,32 +98,63 @@ func (p *serialPort) Read(b []byte) (n int, err error) {
 		if p.closing.Load() {
 			return 0, io.ErrClosedPipe
 		}
-		n, err = p.Port.Read(b)
+		n, err = p.port.Read(b)
 	}
 	return n, err
 }
 
-// Write first drops what the port has not sent yet: nobody waits for its answer any more, and where nobody takes it from the port, as from
-// an adapter that hangs, it would fill the port's buffer and hold up the writer for ever.
 func (p *serialPort) Write(b []byte) (int, error) {
-	p.writing.Lock()
-	defer p.writing.Unlock()
+	select {
+	case <-p.free:
+	default: // a Write that was given up is still under way
+		return 0, os.ErrDeadlineExceeded
+	}
 	if p.closing.Load() {
+		p.free <- struct{}{}
 		return 0, io.ErrClosedPipe
 	}
-	if err := p.ResetOutputBuffer(); err != nil {
-		return 0, err
+	type result struct {
+		n   int
+		err error
 	}
-	return p.Port.Write(b)
+	ended := make(chan result, 1)
+	b = slices.Clone(b) // a Write that is given up may still read it
+	go func() {
+		// What has not been sent yet nobody waits for any more, and it would fill the port's buffer. Not every adapter can drop it.
+		_ = p.port.ResetOutputBuffer()
+		n, err := p.port.Write(b)
+		p.free <- struct{}{}
+		ended <- result{n, err}
+	}()
+	limit := time.NewTimer(serialWrite)
+	defer limit.Stop()
+	select {
+	case r := <-ended:
+		return r.n, r.err
+	case <-limit.C:
+		return 0, fmt.Errorf("the adapter takes no bytes: %w", os.ErrDeadlineExceeded)
+	}
 }
 
+// Close waits for the reader. If a Write hangs, the port is closed when that ends.
 func (p *serialPort) Close() error {
 	if p.closing.Swap(true) {
 		return nil
 	}
-	p.writing.Lock()
-	defer p.writing.Unlock()
 	<-p.idle
 	defer func() { p.idle <- struct{}{} }()
-	return errors.Join(p.Port.Close(), p.lock.Close())
+	select {
+	case <-p.free:
+		return p.release()
+	default:
+	}
+	_ = p.port.ResetOutputBuffer() // may free it
+	go func() { <-p.free; _ = p.release() }()
+	return nil
+}
+
+// release belongs to the holder of free.
+func (p *serialPort) release() error {
+	defer func() { p.free <- struct{}{} }()
+	return errors.Join(p.port.Close(), p.lock.Close())
 }

@@ -5,7 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"go.bug.st/serial"
 	"golang.org/x/sys/unix"
 )
 
@@ -47,48 +46,5 @@ func TestWritesToAnAdapterThatHangsEnd(t *testing.T) {
 	_ = unix.Close(fd) // frees a writer that is held up
 	if err := port.Close(); err != nil {
 		t.Error(err)
-	}
-}
-
-// slowPort is a port whose writes end when they are let.
-type slowPort struct {
-	serial.Port
-	begun, let chan struct{}
-	events     chan string
-}
-
-func (p *slowPort) ResetOutputBuffer() error { return nil }
-func (p *slowPort) Write(b []byte) (int, error) {
-	p.begun <- struct{}{}
-	<-p.let
-	p.events <- "written"
-	return len(b), nil
-}
-
-func (p *slowPort) Close() error {
-	p.events <- "closed"
-	return nil
-}
-
-// TestPortIsNotClosedUnderItsWriter: the system may give its number to another file at once, and the request would be written there.
-func TestPortIsNotClosedUnderItsWriter(t *testing.T) {
-	fake := &slowPort{begun: make(chan struct{}, 1), let: make(chan struct{}), events: make(chan string, 4)}
-	p := &serialPort{Port: fake, lock: fake, idle: make(chan struct{}, 1)}
-	p.idle <- struct{}{}
-	go func() { _, _ = p.Write([]byte{1}) }()
-	<-fake.begun
-	closed := make(chan struct{})
-	go func() { defer close(closed); _ = p.Close() }()
-	for !p.closing.Load() {
-		time.Sleep(time.Millisecond)
-	}
-	time.Sleep(10 * time.Millisecond) // a Close that does not wait has closed it by then
-	close(fake.let)
-	<-closed
-	if first := <-fake.events; first != "written" {
-		t.Errorf("the port was %s under its writer", first)
-	}
-	if _, err := p.Write([]byte{1}); err == nil || len(fake.begun) > 0 {
-		t.Errorf("written to a closed port: %v", err)
 	}
 }

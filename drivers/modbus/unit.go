@@ -8,8 +8,7 @@ import (
 
 const (
 	// maxSilences is how many requests in a row, with nothing answered in between, show that a unit is silent: the rest of a Read is not
-	// sent, and from then on the unit is only
-	// looked for, with one request after each pause.
+	// sent, and from then on the unit is only looked for, with one request after each pause.
 	maxSilences = 2
 	// lookingShare is the part of a link's time, one in so many, that looking for silent units may take from the others.
 	lookingShare = 20

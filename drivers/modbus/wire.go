@@ -39,8 +39,8 @@ func newWire(raw io.ReadWriteCloser, f Framing, already []byte, t *trace) *wire 
 }
 
 // send puts a request on the wire. It is the only function that does, and it lets nothing pass but reads. It needs no deadline: a
-// connection is given up after a few requests of a dozen bytes without an answer, a serial port keeps no more than one of them, and any
-// buffer of the system takes those at once.
+// connection is given up after a few requests of a dozen bytes without an answer, and any buffer of the system takes those at once; a
+// serial port has a limit of its own.
 func (w *wire) send(adu []byte) error {
 	if !isRead(w.framing.pdu(adu)) {
 		return &drivers.Error{Cause: drivers.CauseInternal, Err: errNotARead}
