@@ -134,35 +134,40 @@ func (o *listener) greet(conn net.Conn) {
 	o.waiting[k] = &dialIn{conn, came[len(k.config.Registration):]}
 }
 
-// identify reads until a link's registration is there; nil if none comes.
+// identify reads until a link's registration is there; nil if none comes, or can come any more.
 func (o *listener) identify(conn net.Conn) (k *link, came []byte) {
 	_ = conn.SetReadDeadline(time.Now().Add(registrationTime)) // a connection that can not be read fails below
 	defer func() { _ = conn.SetReadDeadline(time.Time{}) }()
 	buf := make([]byte, maxRegistration)
-	for len(came) < maxRegistration {
-		if k := o.linkOf(came); k != nil {
+	for {
+		k, may := o.linkOf(came)
+		if k != nil || !may {
 			return k, came
 		}
-		n, err := conn.Read(buf[:maxRegistration-len(came)])
+		n, err := conn.Read(buf)
 		came = append(came, buf[:n]...)
 		if err != nil {
-			break
+			k, _ := o.linkOf(came)
+			return k, came
 		}
 	}
-	return o.linkOf(came), came
 }
 
-// linkOf is the link whose registration came begins with.
-func (o *listener) linkOf(came []byte) *link {
+// linkOf is the link whose registration came begins with; may is whether more could make it one.
+func (o *listener) linkOf(came []byte) (k *link, may bool) {
 	o.links.mu.Lock()
 	defer o.links.mu.Unlock()
 	for _, k := range o.links.links {
-		e := k.config.Endpoint
-		if e.Transport == Listen && e.Address == o.address && bytes.HasPrefix(came, []byte(k.config.Registration)) {
-			return k
+		e, registration := k.config.Endpoint, []byte(k.config.Registration)
+		if e.Transport != Listen || e.Address != o.address {
+			continue
 		}
+		if bytes.HasPrefix(came, registration) {
+			return k, true
+		}
+		may = may || bytes.HasPrefix(registration, came)
 	}
-	return nil
+	return nil, may
 }
 
 // close ends the listener and all connections that no link has taken. Whoever calls it waits for running later, without the lock of Links.
