@@ -46,7 +46,7 @@ type deviceSpec struct {
 
 type paramValue struct {
 	node  ast.Node
-	value modbus.Decimal
+	value drivers.Decimal
 	point string // where the device holds its own; empty: nowhere
 }
 
@@ -316,10 +316,10 @@ func (s *site) applyParams(d *deviceSpec, p *pointSpec) {
 			p.places["multiply"].at(n, "point %s multiplies by a parameter, which only a map can declare: put the number into scale", p.name)
 			return
 		}
-		if p.point.Scale == (modbus.Decimal{}) {
-			p.point.Scale = modbus.Decimal{Mantissa: 1}
+		if p.point.Scale == (drivers.Decimal{}) {
+			p.point.Scale = drivers.Decimal{Mantissa: 1}
 		}
-		for _, v := range []*modbus.Decimal{&p.point.Scale, &p.modulus, &p.resolution, &p.maxRate} {
+		for _, v := range []*drivers.Decimal{&p.point.Scale, &p.modulus, &p.resolution, &p.maxRate} {
 			if *v, ok = v.Mul(param.value); !ok {
 				s.at(d.at[""], "device %q: the scale of %s with its params is out of range", d.id, p.name)
 				return

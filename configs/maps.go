@@ -70,8 +70,8 @@ type deviceMap struct {
 
 // mapParam is a number that the site fills in.
 type mapParam struct {
-	value modbus.Decimal // if it does not
-	point string         // where the device holds its own; empty: nowhere
+	value drivers.Decimal // if it does not
+	point string          // where the device holds its own; empty: nowhere
 	node  ast.Node
 }
 
@@ -221,7 +221,7 @@ func (m *deviceMap) readParams(n ast.Node) {
 	pairs, _ := m.pairs(n, "params")
 	for _, pair := range pairs {
 		var text string
-		p := &mapParam{value: modbus.Decimal{Mantissa: 1}, node: pair.Key}
+		p := &mapParam{value: drivers.Decimal{Mantissa: 1}, node: pair.Key}
 		m.object(pair.Value, "param",
 			must("default", m.factor(&p.value)),
 			may("text", m.text(&text)),
@@ -236,7 +236,7 @@ func (m *deviceMap) readParams(n ast.Node) {
 }
 
 // factor reads a number that something is multiplied by.
-func (d *document) factor(into *modbus.Decimal) func(ast.Node) {
+func (d *document) factor(into *drivers.Decimal) func(ast.Node) {
 	return func(n ast.Node) {
 		d.decimal(into)(n)
 		if into.Mantissa <= 0 {

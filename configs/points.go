@@ -37,9 +37,9 @@ type pointSpec struct {
 	multiply          []ast.Node
 	interval          time.Duration // 0: the device's
 	rule              collector.TagRule
-	modulus           modbus.Decimal // as resolution and maxRate before the params; the zero Decimal: not given
-	resolution        modbus.Decimal
-	maxRate           modbus.Decimal
+	modulus           drivers.Decimal // as resolution and maxRate before the params; the zero Decimal: not given
+	resolution        drivers.Decimal
+	maxRate           drivers.Decimal
 	disabled          bool
 }
 
@@ -120,7 +120,7 @@ func (p *pointSpec) fields(d *document) []field {
 		may("kind", d.kind(&p.kind)),
 		may("interval", d.duration(&p.interval, minInterval, maxInterval, "interval")),
 		may("deadband", func(n ast.Node) {
-			var v modbus.Decimal
+			var v drivers.Decimal
 			d.decimal(&v)(n)
 			p.rule.OnChange, p.rule.Deadband = true, v.Float()
 		}),
@@ -265,7 +265,7 @@ func width(p modbus.Point) int {
 
 // scaled says that the value is not what the registers hold.
 func (p *pointSpec) scaled() bool {
-	return p.has("scale") || p.point.Offset != modbus.Decimal{} || len(p.multiply) > 0
+	return p.has("scale") || p.point.Offset != drivers.Decimal{} || len(p.multiply) > 0
 }
 
 func (p *pointSpec) checkType() {

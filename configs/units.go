@@ -8,7 +8,7 @@ import (
 
 	"github.com/goccy/go-yaml/ast"
 
-	"github.com/millgate/millgate/drivers/modbus"
+	"github.com/millgate/millgate/drivers"
 )
 
 // integer reads a whole number, decimal or 0x…, from lo to hi.
@@ -40,13 +40,13 @@ func parseWhole(s string) (int64, error) {
 	return strconv.ParseInt(s, 10, 64)
 }
 
-func (d *document) decimal(into *modbus.Decimal) func(ast.Node) {
+func (d *document) decimal(into *drivers.Decimal) func(ast.Node) {
 	return func(n ast.Node) {
 		s, ok := d.scalar(n, "a number is expected")
 		if !ok {
 			return
 		}
-		v, err := modbus.ParseDecimal(s)
+		v, err := drivers.ParseDecimal(s)
 		if err != nil {
 			d.at(n, "%v", err)
 			return

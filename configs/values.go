@@ -150,7 +150,7 @@ func (d *document) bilingual(n ast.Node, what string, into *drivers.EventText, m
 }
 
 // positive reads a decimal above 0.
-func (d *document) positive(into *modbus.Decimal, what string) func(ast.Node) {
+func (d *document) positive(into *drivers.Decimal, what string) func(ast.Node) {
 	return func(n ast.Node) {
 		before := len(*d.problems)
 		d.decimal(into)(n)
@@ -260,7 +260,7 @@ func (p *pointSpec) checkCounter() {
 
 // factor is the size of the scale.
 func (p *pointSpec) factor() float64 {
-	if p.point.Scale == (modbus.Decimal{}) {
+	if p.point.Scale == (drivers.Decimal{}) {
 		return 1
 	}
 	return math.Abs(p.point.Scale.Float())

@@ -3,7 +3,6 @@ package modbus
 import (
 	"fmt"
 	"math"
-	"math/big"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -17,11 +16,11 @@ type codec struct {
 	width  int // addresses that it takes
 	make   func(c *codec, b []byte) (drivers.Value, drivers.Cause)
 	mask   uint64 // the point's bits, of a bool or of a part of an integer
-	linear linear
+	linear drivers.Linear
 }
 
 func newCodec(p *Point) codec {
-	c := codec{point: p, width: p.width(), make: makers[p.Type.Name], mask: p.Bits.mask(), linear: newLinear(*p)}
+	c := codec{point: p, width: p.width(), make: makers[p.Type.Name], mask: p.Bits.mask(), linear: drivers.NewLinear(p.Scale, p.Offset)}
 	if p.Bits.Count > 0 && p.Type.Name != "bool" {
 		c.make = (*codec).decodePart
 	}
@@ -57,97 +56,6 @@ func (p *Point) checkValue() error {
 		}
 	}
 	return nil
-}
-
-// linear is value = (raw*mul + add) * 10^exponent, in integers as far as they reach, so that a decimal scale gives decimal values.
-type linear struct {
-	on       bool
-	whole    bool // mul and add are exact
-	mul, add int64
-	exponent int
-	limit    uint64 // raw magnitudes up to it stay below 2^53 in integers
-}
-
-const exact = 1 << 53
-
-func newLinear(p Point) linear {
-	if !p.scaled() {
-		return linear{}
-	}
-	scale := p.Scale
-	if scale.Mantissa == 0 {
-		scale = Decimal{Mantissa: 1}
-	}
-	l := linear{on: true, exponent: scale.Exponent}
-	if p.Offset.Mantissa != 0 {
-		l.exponent = min(scale.Exponent, p.Offset.Exponent)
-	}
-	mul, okMul := shift(scale, l.exponent)
-	add, okAdd := shift(p.Offset, l.exponent)
-	l.mul, l.add = mul, add
-	if okMul && okAdd && magnitude(mul) < exact && magnitude(add) < exact {
-		l.whole, l.limit = true, (exact-magnitude(add))/magnitude(mul)
-	}
-	return l
-}
-
-// shift is d's mantissa at a smaller exponent; ok is false if it does not fit.
-func shift(d Decimal, exponent int) (m int64, ok bool) {
-	m = d.Mantissa
-	if m == 0 {
-		return 0, true
-	}
-	for range d.Exponent - exponent {
-		if magnitude(m) > math.MaxInt64/10 {
-			return m, false
-		}
-		m *= 10
-	}
-	return m, true
-}
-
-func (l *linear) power(f float64) float64 {
-	if l.exponent < 0 {
-		return f / pow10[-l.exponent]
-	}
-	return f * pow10[l.exponent]
-}
-
-func (c *codec) ofInt(raw int64) float64 {
-	if c.linear.whole && magnitude(raw) <= c.linear.limit {
-		return c.linear.power(float64(raw*c.linear.mul + c.linear.add))
-	}
-	return c.nearest(big.NewInt(raw))
-}
-
-func (c *codec) ofUint(raw uint64) float64 {
-	if raw <= c.linear.limit { // so it is an int64 too
-		return c.ofInt(int64(raw))
-	}
-	return c.nearest(new(big.Int).SetUint64(raw))
-}
-
-// nearest is the scaled value of an integer that is too large for linear, rounded once. It takes its time.
-func (c *codec) nearest(raw *big.Int) float64 {
-	scale := c.point.Scale
-	if scale.Mantissa == 0 {
-		scale = Decimal{Mantissa: 1}
-	}
-	v := new(big.Rat).SetInt(raw)
-	f, _ := v.Add(v.Mul(v, scale.rat()), c.point.Offset.rat()).Float64()
-	return f
-}
-
-func (c *codec) ofFloat(raw float64) float64 {
-	// The conversions keep the compiler from fusing product and sum, so that every processor gives the same value.
-	if !c.linear.whole {
-		scale := c.point.Scale
-		if scale == (Decimal{}) {
-			scale = Decimal{Mantissa: 1}
-		}
-		return float64(raw*scale.Float()) + c.point.Offset.Float()
-	}
-	return c.linear.power(float64(raw*float64(c.linear.mul)) + float64(c.linear.add))
 }
 
 // decode makes the value of registers as they came, two bytes each; b holds as many as the point takes. A value that can not be is
@@ -208,29 +116,29 @@ func (c *codec) decodeBCD(b []byte) (drivers.Value, drivers.Cause) {
 }
 
 func (c *codec) signed(raw int64) drivers.Value {
-	if c.linear.on {
-		return drivers.Float64Value(c.ofInt(raw))
+	if c.linear.On() {
+		return drivers.Float64Value(c.linear.OfInt(raw))
 	}
 	return drivers.IntValue(raw)
 }
 
 func (c *codec) unsigned(raw uint64) drivers.Value {
-	if c.linear.on {
-		return drivers.Float64Value(c.ofUint(raw))
+	if c.linear.On() {
+		return drivers.Float64Value(c.linear.OfUint(raw))
 	}
 	return drivers.UintValue(raw)
 }
 
 func (c *codec) single(raw float32) drivers.Value {
-	if c.linear.on {
-		return drivers.Float32Value(float32(c.ofFloat(float64(raw))))
+	if c.linear.On() {
+		return drivers.Float32Value(float32(c.linear.OfFloat(float64(raw))))
 	}
 	return drivers.Float32Value(raw)
 }
 
 func (c *codec) double(raw float64) drivers.Value {
-	if c.linear.on {
-		return drivers.Float64Value(c.ofFloat(raw))
+	if c.linear.On() {
+		return drivers.Float64Value(c.linear.OfFloat(raw))
 	}
 	return drivers.Float64Value(raw)
 }

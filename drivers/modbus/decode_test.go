@@ -19,11 +19,11 @@ func point(t testing.TB, typ string, order WordOrder, scale, offset string) Poin
 	if p.Type, err = ParseDataType(typ); err != nil {
 		t.Fatal(err)
 	}
-	for text, into := range map[string]*Decimal{scale: &p.Scale, offset: &p.Offset} {
+	for text, into := range map[string]*drivers.Decimal{scale: &p.Scale, offset: &p.Offset} {
 		if text == "" {
 			continue
 		}
-		if *into, err = ParseDecimal(text); err != nil {
+		if *into, err = drivers.ParseDecimal(text); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -243,38 +243,12 @@ func TestEncodeRefusesWhatDoesNotFit(t *testing.T) {
 	}
 }
 
-func TestDecimals(t *testing.T) {
-	f := func(s string, want Decimal, ok bool) {
-		t.Helper()
-		got, err := ParseDecimal(s)
-		if got != want || (err == nil) != ok {
-			t.Errorf("%q: %+v, %v", s, got, err)
-		}
-	}
-	f("0.1", Decimal{1, -1}, true)
-	f("-40", Decimal{-4, 1}, true)
-	f("1e-3", Decimal{1, -3}, true)
-	f("2.50", Decimal{25, -1}, true)
-	f(".5", Decimal{5, -1}, true)
-	f("0", Decimal{}, true)
-	f("-0.05", Decimal{-5, -2}, true)
-	for _, bad := range []string{"", ".", "-", "--1", "1e", "0x10", "1_000", "NaN", "1e99", "12345678901234567890", "1,5", "1e1e1", "+-1"} {
-		f(bad, Decimal{}, false)
-	}
-	if p, ok := (Decimal{4, 1}).Mul(Decimal{1, -1}); !ok || p != (Decimal{4, 0}) {
-		t.Errorf("40 × 0.1 = %+v %v", p, ok)
-	}
-	if _, ok := (Decimal{math.MaxInt64, 0}).Mul(Decimal{3, 0}); ok {
-		t.Error("an overflow was not noticed")
-	}
-}
-
 func FuzzParsers(f *testing.F) {
 	for _, s := range []string{"0.1", "1e-3", "string(16)", "CDAB", "string(0)", "float32"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		if d, err := ParseDecimal(s); err == nil && (d.Exponent < -maxDecimalExponent || d.Exponent > maxDecimalExponent) {
+		if d, err := drivers.ParseDecimal(s); err == nil && (d.Exponent < -drivers.MaxDecimalExponent || d.Exponent > drivers.MaxDecimalExponent) {
 			t.Errorf("%q: %+v", s, d)
 		}
 		if d, err := ParseDataType(s); err == nil && (d.String() != s || d.Registers() < 1 || d.Registers() > MaxRegisters) {
@@ -290,7 +264,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte{255, 255, 255, 255, 255, 255, 255, 255}, uint8(5), uint8(2), uint8(0), uint8(64), uint64(7), "1e18")
 	types := []string{"int16", "uint16", "int32", "uint32", "int64", "uint64", "float32", "float64", "bcd16", "bcd32", "bool", "string(7)"}
 	f.Fuzz(func(t *testing.T, b []byte, typ, order, low, count uint8, invalid uint64, scale string) {
-		if _, err := ParseDecimal(scale); err != nil {
+		if _, err := drivers.ParseDecimal(scale); err != nil {
 			scale = "0.1"
 		}
 		p := point(t, types[int(typ)%len(types)], WordOrder(order%4), scale, "-7.5")

@@ -42,8 +42,8 @@ func encodeNumber(p Point, v drivers.Value, f float64) (raw uint64, ok bool) {
 	}
 	if p.scaled() {
 		scale := p.Scale
-		if scale == (Decimal{}) {
-			scale = Decimal{Mantissa: 1}
+		if scale == (drivers.Decimal{}) {
+			scale = drivers.Decimal{Mantissa: 1}
 		}
 		f = (f - p.Offset.Float()) / scale.Float()
 	}

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/millgate/millgate/drivers"
 )
 
 // Shown is what a panel shows: a decimal number that may be off by half of its last digit.
@@ -14,15 +16,15 @@ type Shown struct{ Value, Half float64 }
 
 // ParseShown reads "228.4", "-5", "50.00". Zeros at the end count: they say how exact the number is.
 func ParseShown(s string) (Shown, error) {
-	d, err := ParseDecimal(s)
+	d, err := drivers.ParseDecimal(s)
 	if err != nil || strings.ContainsAny(s, "eE") {
 		return Shown{}, fmt.Errorf("%q is not a number as a panel shows it; write it as 228.4", s)
 	}
 	_, fraction, _ := strings.Cut(s, ".")
-	if len(fraction) > maxDecimalExponent {
-		return Shown{}, fmt.Errorf("%q has more than %d decimals", s, maxDecimalExponent)
+	if len(fraction) > drivers.MaxDecimalExponent {
+		return Shown{}, fmt.Errorf("%q has more than %d decimals", s, drivers.MaxDecimalExponent)
 	}
-	return Shown{Value: d.Float(), Half: 0.5 / pow10[len(fraction)]}, nil
+	return Shown{Value: d.Float(), Half: 0.5 / math.Pow10(len(fraction))}, nil
 }
 
 // Block is what addresses next to each other hold: registers, or for bit tables a 0 or 1 each.
@@ -136,9 +138,9 @@ func guessScaled(p Point, words []uint16, shown Shown) (out []Candidate) {
 		raw = append(raw, byte(w>>8), byte(w))
 	}
 	for _, scale := range guessScales {
-		p.Scale = Decimal{}
+		p.Scale = drivers.Decimal{}
 		if scale.exponent != 0 {
-			p.Scale = Decimal{Mantissa: 1, Exponent: scale.exponent}
+			p.Scale = drivers.Decimal{Mantissa: 1, Exponent: scale.exponent}
 		}
 		codec := newCodec(&p)
 		decoded, cause := codec.decode(raw)

@@ -44,7 +44,7 @@ func simulate(random *rand.Rand, q quantity) (s simulated, ok bool) {
 	p := Point{Table: HoldingRegister, Address: uint16(1 + random.IntN(60000)), Type: DataType{Name: typeName}}
 	if scaled {
 		e, _ := strconv.Atoi(exponent)
-		p.Scale = Decimal{1, e}
+		p.Scale = drivers.Decimal{Mantissa: 1, Exponent: e}
 	}
 	if p.Type.Registers() > 1 {
 		p.WordOrder = []WordOrder{ABCD, ABCD, ABCD, CDAB, CDAB, BADC, DCBA}[random.IntN(7)]

@@ -85,9 +85,9 @@ func (p *Point) check() error {
 	if p.Table.Bits() && p.Type.Name != "bool" {
 		return fmt.Errorf("the table %s holds bits: use type bool instead of %s, or a table of registers", p.Table, p.Type)
 	}
-	for _, d := range []Decimal{p.Scale, p.Offset} {
-		if d.Exponent < -maxDecimalExponent || d.Exponent > maxDecimalExponent {
-			return fmt.Errorf("the decimal exponent %d is not between -%d and %d", d.Exponent, maxDecimalExponent, maxDecimalExponent)
+	for _, d := range []drivers.Decimal{p.Scale, p.Offset} {
+		if d.Exponent < -drivers.MaxDecimalExponent || d.Exponent > drivers.MaxDecimalExponent {
+			return fmt.Errorf("the decimal exponent %d is not between -%d and %d", d.Exponent, drivers.MaxDecimalExponent, drivers.MaxDecimalExponent)
 		}
 	}
 	return p.checkValue()

@@ -253,7 +253,7 @@ func TestMoreBadConfigs(t *testing.T) {
 	f("register in a bit table", func(p *modbus.Point) { p.Table = modbus.Coil })
 	f("no such table", func(p *modbus.Point) { p.Table = 9 })
 	f("no such type", func(p *modbus.Point) { p.Type.Name, p.Tag = "uint12", &drivers.Tag{} })
-	f("exponent", func(p *modbus.Point) { p.Scale = modbus.Decimal{Mantissa: 1, Exponent: 99} })
+	f("exponent", func(p *modbus.Point) { p.Scale = drivers.Decimal{Mantissa: 1, Exponent: 99} })
 }
 
 // TestFaultsAreTold: a garbled answer, a unit that falls silent and a connection that breaks, each once, with the frames around it.

@@ -41,7 +41,7 @@ func TestLargeIntegersAreRoundedOnce(t *testing.T) {
 }
 
 func TestZeroScaleWithExponent(t *testing.T) {
-	p := Point{Tag: &drivers.Tag{}, Table: HoldingRegister, Type: DataType{Name: "uint16"}, Scale: Decimal{Exponent: 3}}
+	p := Point{Tag: &drivers.Tag{}, Table: HoldingRegister, Type: DataType{Name: "uint16"}, Scale: drivers.Decimal{Exponent: 3}}
 	if v, cause := decodeWords(p, 7); v != drivers.UintValue(7) {
 		t.Errorf("%s %q", v, cause)
 	}

@@ -142,8 +142,8 @@ type Point struct {
 	Address   uint16 // 0-based, on the wire
 	Type      DataType
 	WordOrder WordOrder
-	Scale     Decimal // the zero Decimal means 1
-	Offset    Decimal // added after the scale
+	Scale     drivers.Decimal // the zero Decimal means 1
+	Offset    drivers.Decimal // added after the scale
 	Bits      BitRange
 	Invalid   []uint64 // raw values, put together in the word order, with which the device says that it has none
 }
@@ -170,7 +170,7 @@ func (p Point) ValueType() drivers.Type {
 }
 
 func (p Point) scaled() bool {
-	return (p.Scale.Mantissa != 0 && p.Scale.reduced() != Decimal{Mantissa: 1}) || p.Offset.Mantissa != 0
+	return drivers.Scaled(p.Scale, p.Offset)
 }
 
 // wholeBits says that each bit of the point's type has a meaning of its own.

@@ -1,4 +1,4 @@
-package modbus
+package drivers
 
 import (
 	"fmt"
@@ -12,10 +12,11 @@ import (
 // Decimal is an exact decimal number: Mantissa * 10^Exponent. Scales are decimals, so that 2301 * 0.1 is 230.1 and nothing else.
 type Decimal struct {
 	Mantissa int64
-	Exponent int // -18 to 18
+	Exponent int // within ±MaxDecimalExponent
 }
 
-const maxDecimalExponent = 18
+// MaxDecimalExponent bounds the exponents, in both directions.
+const MaxDecimalExponent = 18
 
 // ParseDecimal reads "0.1", "-40", "1e-3".
 func ParseDecimal(s string) (Decimal, error) {
@@ -39,7 +40,7 @@ func ParseDecimal(s string) (Decimal, error) {
 	}
 	d.Mantissa, d.Exponent = m, d.Exponent-len(fraction)
 	d = d.reduced()
-	if d.Exponent < -maxDecimalExponent || d.Exponent > maxDecimalExponent {
+	if d.Exponent < -MaxDecimalExponent || d.Exponent > MaxDecimalExponent {
 		return Decimal{}, fmt.Errorf("%q is out of range", s)
 	}
 	return d, nil
@@ -68,7 +69,7 @@ func (d Decimal) Mul(e Decimal) (p Decimal, ok bool) {
 		m = -m
 	}
 	p = Decimal{m, d.Exponent + e.Exponent}.reduced()
-	return p, p.Exponent >= -maxDecimalExponent && p.Exponent <= maxDecimalExponent
+	return p, p.Exponent >= -MaxDecimalExponent && p.Exponent <= MaxDecimalExponent
 }
 
 // Float is the nearest float64.
@@ -98,7 +99,7 @@ func magnitude(n int64) uint64 {
 }
 
 // pow10 is exact: powers of ten up to 22 are float64s. The product of two factors reaches 36, where the last bit may be rounded.
-var pow10 = func() (p [2*maxDecimalExponent + 1]float64) {
+var pow10 = func() (p [2*MaxDecimalExponent + 1]float64) {
 	for i := range p {
 		p[i] = math.Pow10(i)
 	}
