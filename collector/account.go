@@ -10,6 +10,9 @@ import (
 // open begins the account of a cycle that took so many ticks: its own, unless it came too late for it, and those that passed.
 func (l *loop) open(ticks uint64, late bool) {
 	n, status := uint64(len(l.group.Tags)), &l.device.status
+	if l.subscription != nil {
+		n = 0 // a tick owes nothing
+	}
 	l.account = drivers.Cycle{Device: status.Device, Due: ticks * n, Bad: l.account.Bad[:0], Skipped: l.account.Skipped[:0]}
 	if !late {
 		status.Cycles++
@@ -17,6 +20,17 @@ func (l *loop) open(ticks uint64, late bool) {
 	}
 	status.Overruns += ticks
 	l.account.Skipped = count(l.account.Skipped, drivers.CauseOverrun, ticks*n)
+}
+
+// poll books the outcome of a Read that owes one reading per tag, or of none if it came too late, and leaves the readings that must be
+// stored.
+func (l *loop) poll(ctx context.Context, readings []drivers.Reading, err error, c cycleTime, late bool) []drivers.Reading {
+	if late {
+		return l.readings[:0]
+	}
+	readings = l.book(ctx, readings, err, c.wall)
+	l.events = inspect(l.watched, readings, l.events, l.clock.now())
+	return l.reportByException(readings, c.tick, c.quarter)
 }
 
 // book turns the outcome of a Read into the readings of the cycle and into what the device showed of itself.
@@ -111,7 +125,9 @@ func (l *loop) handOver(readings []drivers.Reading, tick time.Duration) (pos uin
 	pos, ok := l.outlet.append(readings, l.events, l.cycles)
 	if !ok {
 		for i := range l.held {
-			l.held[i].forget(tick)
+			if l.held[i].forget(tick) && l.subscription != nil {
+				l.subscription.ours[i].owed = true
+			}
 		}
 		if l.account.Own > 0 {
 			l.device.told = false

@@ -38,6 +38,46 @@ var advice = map[drivers.Cause]drivers.EventText{
 		ZH: "请检查网桥后面的设备是否通电、接线和站号（unit）是否正确。",
 		EN: "Check that the device behind the bridge has power, and its wiring and unit id.",
 	},
+	drivers.CauseCertificateUnknown: {
+		ZH: "请先在服务器上核对其证书指纹，再用 millgate trust accept 接受；millgate trust list 可查看待确认的证书。",
+		EN: "Compare the fingerprint with the one at the server, then accept the certificate with millgate trust accept; millgate trust list shows it.",
+	},
+	drivers.CauseCertificateExpired: {
+		ZH: "请核对网关和服务器的时钟；如果证书确已过期，请在服务器上更新证书，再用 millgate trust accept 接受新证书。",
+		EN: "Compare the clocks of gateway and server; if the certificate has really expired, renew it at the server and accept the new one with millgate trust accept.",
+	},
+	drivers.CauseCertificateWrong: {
+		ZH: "请在服务器上重新生成证书（RSA 2048 位、SHA-256，应用 URI 与服务器一致），再用 millgate trust accept 接受。",
+		EN: "Make a new certificate at the server (RSA 2048, SHA-256, with the server's own application URI) and accept it with millgate trust accept.",
+	},
+	drivers.CauseCertificateRefused: {
+		ZH: "请在服务器的证书管理中信任网关的证书；millgate trust list 可查看其指纹。",
+		EN: "Trust the gateway's certificate in the server's list of certificates; millgate trust list shows its fingerprint.",
+	},
+	drivers.CauseUserRefused: {
+		ZH: "请核对站点中的用户名、密码或用户证书，以及该用户在服务器上是否启用、是否有权通过 OPC UA 登录。",
+		EN: "Check the user, the password or the user's certificate in the site, and that the server knows the user and lets it log in over OPC UA.",
+	},
+	drivers.CauseSecurityMismatch: {
+		ZH: "请将 security_policy、security_mode 和 user 改为服务器提供的方式，或在服务器上启用所配置的方式。",
+		EN: "Set security_policy, security_mode and user to what the server offers, or enable the configured ones at the server.",
+	},
+	drivers.CauseSessionsExhausted: {
+		ZH: "请关闭其他 OPC UA 客户端，或提高服务器的会话数上限；已断开连接遗留的会话稍后会自行结束。",
+		EN: "Close other OPC UA clients, or raise the server's limit; what lost connections have left there ends by itself after a while.",
+	},
+	drivers.CauseServerNotReady: {
+		ZH: "请等待服务器启动完成；如果一直如此，请查看服务器自身的状态、日志和授权。",
+		EN: "Wait until the server has started; if it stays so, look at its own state, log and licence.",
+	},
+	drivers.CauseSilent: {
+		ZH: "请检查服务器是否死机或过载，必要时重启；网关会自行重新连接。",
+		EN: "Check whether the server hangs or is overloaded, and restart it if so; the gateway connects again by itself.",
+	},
+	drivers.CauseWorkerCrash: {
+		ZH: "采集进程会自动重启；如果反复出现，请将网关日志发送给开发者，并查看服务器是否有固件更新。",
+		EN: "The process is restarted by itself; if it happens again and again, send the gateway's log to its makers and see whether there is newer firmware for the server.",
+	},
 	drivers.CauseCounterRollover: {
 		ZH: "无需处理：增量已按满量程计算。",
 		EN: "There is nothing to do: what it counted goes through its end.",

@@ -7,7 +7,7 @@
 //     from then on: groups of equal interval tick at the same instant, and a later step of the wall clock moves no tick.
 //  2. Cycles of a group never overlap: a Read ends by the next tick, and ticks that pass meanwhile are counted as overrun.
 //  3. Every reading is accounted for once: in each Append, Due = Good + Bad + Skipped, and Good + Bad + Own = Suppressed + the
-//     number of readings handed over.
+//     number of readings handed over. A polled group owes a reading per tag and tick; a subscribed one what its device had to tell.
 //  4. Unless the store refuses, whoever holds the last stored reading of each tag knows its quality and cause, and its value to
 //     within the deadband; what was refused is stored with the next cycle.
 //  5. What one device or its driver does wrong touches its own groups only.
@@ -131,7 +131,7 @@ func (c *Collector) Run(ctx context.Context) error {
 	var running sync.WaitGroup
 	for _, l := range c.loops {
 		l.clock = clock
-		if seen := fromMillis(c.lastSeen[l.device.status.Device]); seen > 0 && seen < clock.origin {
+		if seen := fromMillis(c.lastSeen[l.device.status.Device]); l.subscription == nil && seen > 0 && seen < clock.origin {
 			first := tickAfter(clock.origin, l.group.Interval)
 			l.downtime = ticksBetween(alive, first, l.group.Interval) * uint64(len(l.group.Tags))
 		}

@@ -65,22 +65,26 @@ func inspect(watched []watch, readings []drivers.Reading, events []drivers.Event
 	}
 	for i := range watched {
 		w := &watched[i]
-		r := &readings[w.index]
-		if r.Quality == drivers.Bad {
-			continue
+		if r := &readings[w.index]; r.Quality != drivers.Bad {
+			events = w.inspect(r, events, now)
 		}
-		if w.rule.Counter != nil {
-			events = w.count(r, events, now)
-		}
-		if len(w.rule.States) > 0 && r.Value != w.code {
-			events = w.state(r, events)
-		}
-		if len(w.rule.Alarms) > 0 {
-			events = w.alarm(r, events, now)
-		}
-		if w.rule.Expect != nil {
-			events = w.expect(r, events, now)
-		}
+	}
+	return events
+}
+
+// inspect judges one reading that has a value.
+func (w *watch) inspect(r *drivers.Reading, events []drivers.Event, now time.Duration) []drivers.Event {
+	if w.rule.Counter != nil {
+		events = w.count(r, events, now)
+	}
+	if len(w.rule.States) > 0 && r.Value != w.code {
+		events = w.state(r, events)
+	}
+	if len(w.rule.Alarms) > 0 {
+		events = w.alarm(r, events, now)
+	}
+	if w.rule.Expect != nil {
+		events = w.expect(r, events, now)
 	}
 	return events
 }

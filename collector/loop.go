@@ -9,6 +9,9 @@ import (
 	"github.com/millgate/millgate/drivers"
 )
 
+// roomy is how many times its tags a loop keeps room for.
+const roomy = 3
+
 // loop polls one group: wait for the tick, read, account, hand over.
 type loop struct {
 	group    Group
@@ -32,8 +35,9 @@ type loop struct {
 
 // talents are what the driver can do beside reading.
 type talents struct {
-	commits  *commits         // nil unless it is a Committer
-	reporter drivers.Reporter // nil unless it is one
+	commits      *commits         // nil unless it is a Committer
+	reporter     drivers.Reporter // nil unless it is one
+	subscription *subscription    // nil unless it is a Subscriber
 }
 
 func newLoop(d *device, group Group, out *outlet) *loop {
@@ -49,6 +53,9 @@ func newLoop(d *device, group Group, out *outlet) *loop {
 		l.commits = &commits{driver: c}
 	}
 	l.reporter, _ = group.Driver.(drivers.Reporter)
+	if s, ok := group.Driver.(drivers.Subscriber); ok {
+		l.subscription = newSubscription(s, group.Tags, l.watched)
+	}
 	return l
 }
 
@@ -83,9 +90,16 @@ func (l *loop) close() {
 	}
 }
 
+// cycleTime is when a cycle takes place.
+type cycleTime struct {
+	tick    time.Duration
+	quarter int64     // in which it began: what a mark stores was read within its quarter
+	wall    time.Time // after the Read
+}
+
 // cycle serves one tick and says which one is next.
 func (l *loop) cycle(ctx context.Context, tick time.Duration) (next time.Duration) {
-	quarter := quarterOf(l.clock.wall()) // taken before the Read: what a mark stores was read within its quarter
+	at := cycleTime{tick: tick, quarter: quarterOf(l.clock.wall())}
 	next = tick + l.group.Interval
 	late := l.clock.now() >= next // the process did not run, or the store held up the cycle before
 	readings, err := l.readings[:0], error(nil)
@@ -99,23 +113,26 @@ func (l *loop) cycle(ctx context.Context, tick time.Duration) (next time.Duratio
 	l.device.mu.Lock()
 	defer l.device.mu.Unlock()
 	next = max(next, tickFrom(l.clock.now(), l.group.Interval))
-	now := l.clock.wall()
+	at.wall = l.clock.wall()
 	l.open(uint64((next-tick)/l.group.Interval), late)
-	if !late {
-		readings = l.book(ctx, readings, err, now)
-		l.events = inspect(l.watched, readings, l.events, l.clock.now())
+	switch {
+	case l.subscription == nil:
+		readings = l.poll(ctx, readings, err, at, late)
+	case !late:
+		readings = l.take(ctx, readings, err, at)
 	}
 	l.device.missed(l.account.Due)
-	readings = l.reportByException(readings, tick, quarter)
-	if l.device.mustTell(now) {
-		readings = append(readings, l.device.tell(now))
-		l.account.Own = 1
+	if l.device.mustTell(at.wall) {
+		readings = append(readings, l.device.tell(at.wall))
+		l.account.Own++
 	}
 	pos := l.handOver(readings, tick)
 	if l.commits != nil && !late {
 		l.commits.called(pos, len(readings) > 0)
 	}
-	l.readings = readings[:0]
+	if l.readings = readings[:0]; cap(readings) > roomy*(len(l.group.Tags)+1) {
+		l.readings = make([]drivers.Reading, 0, len(l.group.Tags)+1) // what a device told after an interruption is rarely so much again
+	}
 	return next
 }
 

@@ -42,11 +42,13 @@ func (h *held) news(rule *TagRule, r *drivers.Reading, tick time.Duration) bool 
 	}
 }
 
-// forget makes the next reading news, if the last one was stored at that tick.
-func (h *held) forget(tick time.Duration) {
-	if h.stored == tick {
-		h.known = false
+// forget makes the next reading news, if the last one was stored at that tick, and says so.
+func (h *held) forget(tick time.Duration) bool {
+	if h.stored != tick || !h.known {
+		return false
 	}
+	h.known = false
+	return true
 }
 
 // differs says whether the values are further apart than the rule's deadband. Integers are compared exactly; a deadband that is no

@@ -33,6 +33,14 @@ const (
 	EventAlarm          EventKind = "alarm"           // a bit that tells of a trouble was set or cleared
 	EventUnknownState   EventKind = "unknown_state"   // a state has a code that its map does not list
 	EventCounter        EventKind = "counter"         // a counter did not simply go on; the cause says how
+
+	EventNodeRefused   EventKind = "node_refused"   // an OPC UA server does not give a node that the map names
+	EventNodeBack      EventKind = "node_back"      // and gives it again
+	EventReadingsLost  EventKind = "readings_lost"  // a device had readings that will never come; the cause says why
+	EventHistoryFilled EventKind = "history_filled" // readings of an interruption were taken from the device's own history
+	EventClockOffset   EventKind = "clock_offset"   // the device's clock is too far from ours, or no longer is
+	EventWorker        EventKind = "worker"         // the process that reads a server ended and was replaced
+	EventCertificate   EventKind = "certificate"    // a certificate needs somebody's decision, or expires soon
 )
 
 // Event is something that happened in or to the gateway. Its JSON form is what subscribers receive.
