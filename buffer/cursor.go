@@ -64,7 +64,7 @@ func (c *Cursor) Next(ctx context.Context) (*Block, error) {
 		c.q.mu.Lock()
 		c.codec.reuse, c.spare = c.spare, nil
 		c.q.mu.Unlock()
-		block, err := c.read(entry, stream, seq)
+		block, err := c.q.read(entry, stream, seq, c.codec)
 		if err == nil {
 			c.q.mu.Lock()
 			c.handed[stream] = seq
@@ -118,8 +118,9 @@ func (c *Cursor) find() (stream Stream, entry segmentEntry, seq uint64, wake <-c
 	return "", entry, 0, c.q.wake, nil
 }
 
-func (c *Cursor) read(entry segmentEntry, stream Stream, seq uint64) (*Block, error) {
-	seg, err := c.q.shelf.get(entry.Number)
+// read reads one committed block.
+func (q *Queue) read(entry segmentEntry, stream Stream, seq uint64, c *codec) (*Block, error) {
+	seg, err := q.shelf.get(entry.Number)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errNoSegment, err)
 	}
@@ -130,7 +131,7 @@ func (c *Cursor) read(entry segmentEntry, stream Stream, seq uint64) (*Block, er
 	if data == nil {
 		return nil, fmt.Errorf("%w: block %d of %s is missing", errDamaged, seq, stream)
 	}
-	block, err := c.codec.decode(data, func(hash string) (*catalogue, error) { return c.q.catalogue(hash, c.codec) })
+	block, err := c.decode(data, func(hash string) (*catalogue, error) { return q.catalogue(hash, c) })
 	if err == nil && (block.Stream != stream || block.Seq != seq) {
 		err = fmt.Errorf("%w: block %d of %s stands where block %d of %s belongs", errDamaged, block.Seq, block.Stream, seq, stream)
 	}

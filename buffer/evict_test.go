@@ -109,10 +109,10 @@ func TestEventsThatMoveAreNotLost(t *testing.T) {
 		r.bulk(0)
 		r.commit()
 	}
-	c.codec = r.writer.codec // as Next would have made one
-	if _, err = c.read(entry, stream, seq); !errors.Is(err, errNoSegment) {
+	if _, err = r.read(entry, stream, seq, r.writer.codec); !errors.Is(err, errNoSegment) {
 		t.Fatalf("the segment is still there: %v", err)
 	}
+	c.codec = r.writer.codec // as Next would have made one
 	if err := c.pass(entry, stream, seq, err); err != nil {
 		t.Fatal(err)
 	}
