@@ -30,6 +30,22 @@ var rooms = map[string]room{
 		inside:  []string{"drivers"},
 		outside: []string{"github.com/goburrow/modbus", "go.bug.st/serial"}, // the codec of frames, and the serial port; nobody else speaks Modbus
 	},
+	"drivers/opcua": {inside: []string{"drivers"}, outside: []string{"golang.org/x/sys/unix"}}, // the gateway's side of OPC UA: no protocol, so nothing that a server sends can end it
+	"drivers/opcua/worker": {
+		inside: []string{"drivers", "drivers/opcua"},
+		outside: []string{
+			"github.com/gopcua/opcua", "github.com/gopcua/opcua/ua", "github.com/gopcua/opcua/uacp",
+			"github.com/gopcua/opcua/uapolicy", "github.com/gopcua/opcua/uasc", // the client; nobody else speaks OPC UA
+			"golang.org/x/sys/unix",
+		},
+	},
+	"drivers/opcua/opcuasim": {
+		inside: []string{"drivers"},
+		outside: []string{ // the other side of the same library, without its server package
+			"github.com/gopcua/opcua/id", "github.com/gopcua/opcua/ua", "github.com/gopcua/opcua/uacp",
+			"github.com/gopcua/opcua/uapolicy", "github.com/gopcua/opcua/uasc",
+		},
+	},
 	"drivers/modbus/modbussim": {inside: []string{"drivers/modbus"}},           // the other side of the same tables
 	"collector/kpi":            {},                                             // pure
 	"collector":                {inside: []string{"collector/kpi", "drivers"}}, // knows devices as drivers only, and the queue as its Store
