@@ -1,6 +1,6 @@
 FUZZTIME ?= 60s
 
-.PHONY: help check fuzz e2e answers bench line demo
+.PHONY: help check fuzz e2e opcua answers bench line demo
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -11,10 +11,13 @@ check: ## every check and test, as CI runs them
 fuzz: ## each fuzz target for FUZZTIME (default 60s)
 	./scripts/fuzz $(FUZZTIME)
 
-e2e: ## the end-to-end tests alone, against pymodbus, libmodbus and mosquitto
+e2e: ## the end-to-end tests alone, against pymodbus, libmodbus, node-opcua and mosquitto
 	go test -count=1 -parallel 8 -v -run '^TestE2E$$' ./cmd/millgate
 
-bench: ## what 100 devices of 100 tags cost, each second and every 20 ms; the plan of 10,000 points (root measures the disk)
+opcua: ## twenty cuts of an OPC UA connection of 1,000 items: no value may be missing
+	go test -count=1 -v -run '^TestE2E$$/^OPCUACuts$$' ./cmd/millgate -cuts 20
+
+bench: ## what 100 devices of 100 tags cost, each second and every 20 ms; the plan of 10,000 points; 10,000 items of OPC UA (root measures the disk)
 	go run ./scripts/bench
 
 line: ## six minutes of units of which some are silent: what the others lose

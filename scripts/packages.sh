@@ -1,4 +1,5 @@
-# What the tests need beside Go, and how it gets here. Sourced by scripts/test; the product itself needs none of it.
+# What the tests need beside Go, and how it gets here. Sourced by scripts/test, from the root of the repository; the product itself
+# needs none of it.
 
 # One line each: how to see that it is there | Debian package | what for
 needs="
@@ -16,6 +17,8 @@ command -v git                                   | git                   | lists
 command -v mkfs.ext4                             | e2fsprogs             | a file system that can be frozen
 command -v fsfreeze                              | util-linux            | freezes it
 command -v losetup                               | mount                 | mounts it
+node -e 'process.exit(parseInt(process.versions.node) < 18 ? 1 : 0)' | nodejs        | runs the OPC UA server node-opcua
+command -v npm                                   | npm                   | installs node-opcua
 "
 
 # missing prints "package|purpose" of all that is not here.
@@ -54,4 +57,13 @@ install_packages() {
   fi
   list=$(missing)
   [ -z "$list" ] || { echo "Still missing after the installation:" >&2; echo "$list" >&2; exit 1; }
+}
+
+# install_peers installs what scripts/peers/package-lock.json lists, unless it is there.
+install_peers() {
+  local dir=scripts/peers
+  if cmp -s $dir/package-lock.json $dir/node_modules/.installed; then return; fi
+  echo "Installing node-opcua into $dir/node_modules with npm now (about 70 MB)."
+  npm ci --prefix $dir --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null
+  cp $dir/package-lock.json $dir/node_modules/.installed
 }

@@ -54,7 +54,8 @@ func processorTime(pid int) (float64, error) {
 	return (user + system) / ticksPerSecond, nil
 }
 
-type rss struct{ anon, file float64 } // MB
+// rss is the resident memory of a process in MB; share counts what it shares with other processes in parts only.
+type rss struct{ anon, file, share float64 }
 
 func memory(pid int) (m rss, err error) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
@@ -68,6 +69,16 @@ func memory(pid int) (m rss, err error) {
 		}
 		if n, _ := fmt.Sscanf(line, "RssFile: %f kB", &kB); n == 1 {
 			m.file = kB / 1000 * 1.024
+		}
+	}
+	rollup, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
+	if err != nil {
+		return m, err
+	}
+	for line := range strings.Lines(string(rollup)) {
+		var kB float64
+		if n, _ := fmt.Sscanf(line, "Pss: %f kB", &kB); n == 1 {
+			m.share = kB / 1000 * 1.024
 		}
 	}
 	return m, nil

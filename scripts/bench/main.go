@@ -5,7 +5,8 @@
 // bars that the project has set itself; exit 1 if one is missed. As root it puts the queue on a loop-mounted ext4 and counts what
 // reaches the block device; else that line stays empty.
 //
-// With -only line it polls, for minutes of real time, units of which some are silent.
+// Then it subscribes to 10,000 items of node-opcua, beside a bare loop with the same client library. With -only line it polls, for
+// minutes of real time, units of which some are silent.
 //
 // Is: a yardstick. Is not: part of the product.
 package main
@@ -24,10 +25,10 @@ const (
 )
 
 func main() {
-	role := flag.String("role", "", "for the processes that bench starts itself: simulator or bare")
+	role := flag.String("role", "", "for the processes that bench starts itself: simulator, bare or bare-opcua")
 	plant := flag.String("layout", "mixed", "likewise: the tags of a device")
 	interval := flag.Duration("interval", time.Second, "likewise: how often they are polled")
-	only := flag.String("only", "", "minute, fast, plan or line; empty: the first three")
+	only := flag.String("only", "", "minute, fast, plan, opcua or line; empty: all but line")
 	warm := flag.Duration("warm-up", 10*time.Second, "time before the measurement")
 	span := flag.Duration("duration", time.Minute, "time of the measurement")
 	flag.Parse()
@@ -37,6 +38,8 @@ func main() {
 		err = simulate(layouts[*plant], *interval)
 	case "bare":
 		err = poll(layouts[*plant], flag.Args(), *interval, *span)
+	case "bare-opcua":
+		err = loopOPCUA(flag.Arg(0), *span)
 	default:
 		err = run(*only, *warm, *span)
 	}
@@ -51,7 +54,7 @@ func run(only string, warm, span time.Duration) error {
 	measurements := []struct {
 		name string
 		make func(warm, span time.Duration) error
-	}{{"minute", minute}, {"fast", fast}, {"plan", plan}, {"line", line}}
+	}{{"minute", minute}, {"fast", fast}, {"plan", plan}, {"opcua", items}, {"line", line}}
 	var errs []error
 	for _, m := range measurements {
 		if m.name == only || only == "" && m.name != "line" {
