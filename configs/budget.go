@@ -30,7 +30,10 @@ func (s *site) budgetLines() {
 	at := map[*linkSpec]int{}
 	links := map[string]*linkSpec{}
 	for i, d := range s.devices {
-		l := d.link
+		if d.modbus == nil {
+			continue
+		}
+		l := d.modbus.link
 		if l.config.Baud == 0 || l.config.Endpoint.Address == "" {
 			continue
 		}
@@ -63,8 +66,8 @@ func (l *Line) add(d Device) {
 		if l.Cycle == 0 || g.Interval < l.Cycle {
 			l.Cycle = g.Interval
 		}
-		l.Requests += len(modbus.Plan(g.Modbus))
-		l.Use += float64(modbus.CycleCost(g.Modbus)) / float64(g.Interval)
+		l.Requests += len(modbus.Plan(*g.Modbus))
+		l.Use += float64(modbus.CycleCost(*g.Modbus)) / float64(g.Interval)
 	}
 }
 
@@ -84,14 +87,14 @@ func advice(l *linkSpec, line Line) string {
 func (s *site) checkFeasible(d *deviceSpec, out *Device) {
 	for _, g := range out.Groups {
 		for _, p := range g.Modbus.Points {
-			if n := width(p); d.maxRegisters > 0 && !p.Table.Bits() && n > d.maxRegisters {
-				s.at(d.at[""], "device %q: the %s at address %d takes %d registers, more than max_registers %d", d.id, p.Type, p.Address, n, d.maxRegisters)
+			if n := width(p); d.modbus.maxRegisters > 0 && !p.Table.Bits() && n > d.modbus.maxRegisters {
+				s.at(d.at[""], "device %q: the %s at address %d takes %d registers, more than max_registers %d", d.id, p.Type, p.Address, n, d.modbus.maxRegisters)
 			}
 		}
-		if d.timeout > g.Interval {
-			s.at(d.at[""], "device %q: timeout %v is longer than the interval %v of its fastest tags", d.id, d.timeout, g.Interval)
+		if d.modbus.timeout > g.Interval {
+			s.at(d.at[""], "device %q: timeout %v is longer than the interval %v of its fastest tags", d.id, d.modbus.timeout, g.Interval)
 		}
-		if n := len(modbus.Plan(g.Modbus)); d.link.config.Baud == 0 && time.Duration(n)*perRequest > g.Interval {
+		if n := len(modbus.Plan(*g.Modbus)); d.modbus.link.config.Baud == 0 && time.Duration(n)*perRequest > g.Interval {
 			s.at(d.at[""], "device %q: %d requests do not fit into an interval of %v; make it at least %v, or poll fewer tags that often", d.id, n, g.Interval, time.Duration(n)*perRequest)
 		}
 	}

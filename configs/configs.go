@@ -17,6 +17,7 @@ import (
 	"github.com/millgate/millgate/collector"
 	"github.com/millgate/millgate/drivers"
 	"github.com/millgate/millgate/drivers/modbus"
+	"github.com/millgate/millgate/drivers/opcua"
 	"github.com/millgate/millgate/uplink"
 )
 
@@ -31,7 +32,8 @@ type Site struct {
 	Buffer    buffer.Config
 	Uplinks   []uplink.Config
 	Devices   []Device
-	Lines     []Line // serial lines, and those of known speed behind a bridge
+	Lines     []Line   // serial lines, and those of known speed behind a bridge
+	Servers   []Server // of OPC UA
 	Catalogue *buffer.Catalogue
 	Warnings  Problems // what is allowed but hardly meant
 }
@@ -45,10 +47,11 @@ type Device struct {
 	Groups []Group
 }
 
-// Group is one poll group: the driver's config and the collector's rules, point by point.
+// Group is one poll group: the config of its driver, which is one of Modbus and OPCUA, and the collector's rules, point by point.
 type Group struct {
 	Interval time.Duration
-	Modbus   modbus.Config
+	Modbus   *modbus.Config
+	OPCUA    *opcua.Config
 	Rules    []collector.TagRule
 }
 
@@ -72,6 +75,7 @@ type site struct {
 	uplinks    []*uplinkSpec
 	links      map[string]*linkSpec
 	devices    []*deviceSpec
+	placed     [][]int               // of each device, the group of each of its points
 	maps       map[string]*deviceMap // by reference, each read once
 }
 
@@ -97,9 +101,11 @@ func (s *site) read(root ast.Node) {
 func (s *site) resolve() (*Site, error) {
 	s.resolveUplinks()
 	s.resolveLinks()
+	s.resolveServers()
 	s.resolveDevices()
 	if len(*s.problems) == 0 { // else devices are missing
 		s.budgetLines()
+		s.budgetServers()
 	}
 	if len(*s.problems) > 0 {
 		return nil, s.problems.sorted()

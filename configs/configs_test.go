@@ -1,10 +1,12 @@
 package configs
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -82,25 +84,61 @@ func checkTags(t *testing.T, s *Site) {
 		}
 		n++
 		for _, g := range d.Groups {
-			plain := g.Modbus
-			plain.Link = modbus.LinkConfig{Endpoint: modbus.Endpoint{Address: "h:502"}} // of interest are the points, not a port to open
-			if _, err := links.Driver(plain); err != nil {
-				t.Errorf("the driver refuses what configs let pass: %v", err)
-			}
-			if len(g.Rules) != len(g.Modbus.Points) {
-				t.Fatalf("device %s: %d rules for %d points", d.ID, len(g.Rules), len(g.Modbus.Points))
-			}
-			for j, p := range g.Modbus.Points {
-				n++
-				if p.Tag == nil || p.Tag != g.Rules[j].Tag || p.Tag.Device != d.ID || p.Tag.Type != p.ValueType() {
-					t.Errorf("device %s point %d has tag %v, its rule %v", d.ID, j, p.Tag, g.Rules[j].Tag)
-				}
-			}
+			n += len(g.Rules)
+			checkGroup(t, links, d.ID, g)
 		}
 	}
 	if tags, err := s.Catalogue.Tags(); err != nil || len(tags) != n {
 		t.Errorf("%d tags in the catalogue, %d in use, %v", len(tags), n, err)
 	}
+}
+
+func checkGroup(t *testing.T, links *modbus.Links, device string, g Group) {
+	t.Helper()
+	var tags []*drivers.Tag
+	if (g.Modbus == nil) == (g.OPCUA == nil) {
+		t.Fatalf("device %s: a group is one of Modbus and OPC UA: %+v", device, g)
+	}
+	if g.Modbus != nil {
+		plain := *g.Modbus
+		plain.Link = modbus.LinkConfig{Endpoint: modbus.Endpoint{Address: "h:502"}} // of interest are the points, not a port to open
+		if _, err := links.Driver(plain); err != nil {
+			t.Errorf("the driver refuses what configs let pass: %v", err)
+		}
+		for j, p := range g.Modbus.Points {
+			if tags = append(tags, p.Tag); p.Tag == nil || p.Tag.Type != p.ValueType() {
+				t.Errorf("device %s point %d has tag %+v", device, j, p.Tag)
+			}
+		}
+	} else {
+		if g.OPCUA.Interval != g.Interval || g.OPCUA.Device != device {
+			t.Errorf("device %s: %+v", device, g.OPCUA)
+		}
+		for j, p := range g.OPCUA.Points {
+			if tags = append(tags, p.Tag); p.Tag == nil || p.Tag.Type != p.Type || p.Type == drivers.TypeNone {
+				t.Errorf("device %s point %d has tag %+v", device, j, p.Tag)
+			}
+			if (p.Node == "") == (p.Path == "") || p.Path != "" && g.OPCUA.Root.Node == "" && g.OPCUA.Root.Type == "" {
+				t.Errorf("device %s point %d is nowhere: %+v", device, j, p)
+			}
+		}
+	}
+	if len(g.Rules) != len(tags) {
+		t.Fatalf("device %s: %d rules for %d points", device, len(g.Rules), len(tags))
+	}
+	for j, tag := range tags {
+		if tag != g.Rules[j].Tag || tag.Device != device {
+			t.Errorf("device %s point %d has tag %v, its rule %v", device, j, tag, g.Rules[j].Tag)
+		}
+	}
+}
+
+// where is a place for a device of the protocol.
+func where(protocol string) string {
+	if protocol == "opcua" {
+		return `opcua: {endpoint: "opc.tcp://h"}`
+	}
+	return `modbus: {endpoint: "tcp://h"}`
 }
 
 // TestLibrary reads every map and uses it in a site.
@@ -116,7 +154,7 @@ func TestLibrary(t *testing.T) {
 			t.Errorf("%v", *d.problems)
 		}
 		site := filepath.Join(dir, m.Name+".yaml")
-		text := "site: {id: s}\ngateway: {id: g}\ndevices:\n  - id: d\n    modbus: {endpoint: \"tcp://h\"}\n    map: " + m.Name + "@" + m.Version + "\n"
+		text := "site: {id: s}\ngateway: {id: g}\ndevices:\n  - id: d\n    " + where(m.Protocol) + "\n    map: " + m.Name + "@" + m.Version + "\n"
 		if err := os.WriteFile(site, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -218,19 +256,38 @@ func FuzzMap(f *testing.F) {
 	for _, m := range Maps() {
 		f.Add(m.Text)
 	}
-	files, err := filepath.Glob("testdata/*.map.yaml")
+	files, err := filepath.Glob("testdata/*.map.*")
 	if err != nil || len(files) == 0 {
 		f.Fatal(err)
 	}
-	for _, file := range files {
+	tables, err := filepath.Glob("testdata/*.bad.csv")
+	if err != nil || len(tables) == 0 {
+		f.Fatal(err)
+	}
+	for _, file := range append(files, tables...) {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			f.Fatal(err)
 		}
 		f.Add(text)
 	}
-	f.Fuzz(func(t *testing.T, text []byte) {
+	f.Fuzz(func(t *testing.T, text []byte) { // as either form: a map that is good in one must survive being written in the other
 		d := document{file: "map.yaml", problems: &Problems{}}
 		d.readMap(d.parse(text), true)
+		table := document{file: "map.csv", problems: &Problems{}}
+		root := table.parseCSV(text)
+		m := table.readMap(root, false)
+		if len(*table.problems) > 0 {
+			return
+		}
+		var out bytes.Buffer
+		if err := WriteMapYAML(&out, tableOf(root, m, nil)); err != nil {
+			t.Fatal(err)
+		}
+		again := document{file: "again.yaml", problems: &Problems{}}
+		same := again.readMap(again.parse(out.Bytes()), false)
+		if len(*again.problems) > 0 || !reflect.DeepEqual(m.essence(), same.essence()) {
+			t.Fatalf("%v\n%s\n%+v\n%+v", *again.problems, out.String(), m.essence(), same.essence())
+		}
 	})
 }

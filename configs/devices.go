@@ -3,7 +3,6 @@ package configs
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"maps"
 	"os"
 	"path"
@@ -17,7 +16,7 @@ import (
 	"github.com/millgate/millgate/buffer"
 	"github.com/millgate/millgate/collector"
 	"github.com/millgate/millgate/drivers"
-	"github.com/millgate/millgate/drivers/modbus"
+	"github.com/millgate/millgate/drivers/opcua"
 )
 
 const (
@@ -25,23 +24,21 @@ const (
 	maxInterval     = 24 * time.Hour
 	defaultInterval = time.Second
 	defaultTimeout  = time.Second
-	maxUnit         = 247
 	unset           = -1
 )
 
-// deviceSpec is a device as written.
+// deviceSpec is a device as written; modbus or opcua says where it is, the other one is nil.
 type deviceSpec struct {
-	at, modbus           nodes
-	id, name             string
-	mapRef, variant      string
-	linkName             string
-	link                 *linkSpec // that of linkName, else its own
-	unit                 int
-	timeout, interval    time.Duration
-	maxRegisters, maxGap int
-	params               map[string]paramValue
-	override             overrides
-	points               []*pointSpec
+	at              nodes
+	id, name        string
+	mapRef, variant string
+	modbus          *modbusSpec
+	opcua           *opcuaSpec
+	interval        time.Duration
+	params          map[string]paramValue
+	override        overrides
+	points          []*pointSpec
+	root            opcua.Root // of the map
 }
 
 type paramValue struct {
@@ -51,52 +48,41 @@ type paramValue struct {
 }
 
 func (s *site) readDevice(n ast.Node) {
-	d := &deviceSpec{at: nodes{"": n}, modbus: nodes{}, link: &linkSpec{}, unit: 1, interval: defaultInterval, maxGap: unset,
-		params: map[string]paramValue{}, override: overrides{}}
-	addressing, order := zeroBased, modbus.ABCD
+	d := &deviceSpec{at: nodes{"": n}, interval: defaultInterval, params: map[string]paramValue{}, override: overrides{}}
+	var points ast.Node
 	s.object(n, "device", d.at.keeping(
 		must("id", s.id(&d.id)),
 		may("name", s.text(&d.name)),
-		must("modbus", func(n ast.Node) { s.readModbus(n, d) }),
+		may("modbus", func(n ast.Node) { s.readModbus(n, d) }),
+		may("opcua", func(n ast.Node) { s.readOPCUA(n, d) }),
 		may("map", s.text(&d.mapRef)),
 		may("variant", s.text(&d.variant)),
 		may("params", func(n ast.Node) { s.readParamValues(n, d) }),
 		may("override", s.overrides(d.override)),
 		may("interval", s.duration(&d.interval, minInterval, maxInterval, "interval")),
-		may("points", s.points(&d.points, &addressing, &order)),
+		may("points", func(n ast.Node) { points = n }),
 	)...)
+	switch {
+	case !isMapping(n):
+		return
+	case d.modbus == nil && d.opcua == nil:
+		s.at(n, "device lacks %q or %q: where it is", modbusProtocol, opcuaProtocol)
+		return // how its points are to be understood is not known
+	case d.modbus != nil && d.opcua != nil:
+		s.at(d.at["opcua"], "device has both modbus and opcua: make it two devices, each with its own tags")
+		return
+	}
+	if points != nil {
+		s.points(&d.points, &dialect{protocol: d.protocol(), addressing: zeroBased})(points)
+	}
 	s.devices = append(s.devices, d)
 }
 
-func (s *site) readModbus(n ast.Node, d *deviceSpec) {
-	d.modbus[""] = n
-	d.link.at = nodes{"": n}
-	fields := append(d.modbus.keeping(may("link", s.text(&d.linkName))), s.linkFields(d.link)...)
-	s.object(n, "modbus", append(fields, d.modbus.keeping(
-		may("unit", s.integer(&d.unit, 0, maxUnit, "unit")),
-		may("timeout", s.duration(&d.timeout, time.Millisecond, time.Minute, "timeout")),
-		may("max_registers", s.integer(&d.maxRegisters, 1, modbus.MaxRegisters, "max_registers")),
-		may("max_gap", s.integer(&d.maxGap, 0, modbus.MaxRegisters, "max_gap")),
-	)...)...)
-	_, link := d.modbus["link"]
-	_, endpoint := d.link.at["endpoint"]
-	switch {
-	case link && endpoint:
-		s.at(d.modbus["link"], "modbus has both link and endpoint; keep one")
-	case link:
-		for key, at := range d.link.at {
-			if key != "" {
-				s.at(at, "%s belongs to the link: write it once, under links: %s", key, d.linkName)
-			}
-		}
-	case !endpoint:
-		s.at(n, "modbus says neither where the device is nor on which link: write endpoint, or the name of one of the links")
+func (d *deviceSpec) protocol() protocol {
+	if d.opcua != nil {
+		return opcuaProtocol
 	}
-	s.finishLink(d.link)
-	if d.unit == 0 {
-		s.warnings = append(s.warnings, s.problem(d.modbus.of("unit"),
-			"unit 0 is the broadcast address: some devices answer to it on Modbus TCP, units behind a bridge never do"))
-	}
+	return modbusProtocol
 }
 
 func (s *site) readParamValues(n ast.Node, d *deviceSpec) {
@@ -121,12 +107,9 @@ func (s *site) resolveDevices() {
 			s.at(d.at[""], "device %q stands here a second time; the first is in line %d", d.id, line)
 		}
 		ids[d.id] = d.at[""].GetToken().Position.Line
-		unit := fmt.Sprintf(" unit %d", d.unit)
-		place := d.link.wire() + unit
-		if other, taken := places[place]; taken && d.link.config.Endpoint.Address != "" {
-			s.at(d.at[""], "device %q is at %s, where device %q is already: give them different units, or make them one device", d.id, d.link.config.Place()+unit, other)
+		if d.modbus != nil {
+			s.checkPlace(d, places)
 		}
-		places[place] = d.id
 		s.resolveDevice(d)
 	}
 	if len(s.devices) == 0 && len(*s.problems) == 0 {
@@ -146,19 +129,27 @@ func (s *site) resolveDevice(d *deviceSpec) {
 	}
 	s.checkNames(d, points)
 	tags := append(make([]buffer.CatalogueTag, 0, len(points)+1), buffer.UpTag())
+	placed := make([]int, 0, len(points))
 	for _, shared := range points {
 		own := *shared // a map's points serve several devices, each with its own params
 		p := &own
-		s.addPoint(&out, d, p)
+		s.applyParams(d, p)
+		placed = append(placed, s.place(&out, d, p))
 		tags = append(tags, p.catalogueTag(d))
 	}
 	for i := range out.Groups { // they stay as long as the gateway runs
-		g := &out.Groups[i]
-		g.Modbus.Points, g.Rules = slices.Clip(slices.Clone(g.Modbus.Points)), slices.Clip(slices.Clone(g.Rules))
+		out.Groups[i].clip()
 	}
-	s.checkFeasible(d, &out)
+	if d.modbus != nil {
+		s.checkFeasible(d, &out)
+	} else {
+		s.checkMachine(d)
+		s.warnAboutIndexes(d, points)
+	}
 	s.out.Devices = append(s.out.Devices, out)
-	s.out.Catalogue.Devices = append(s.out.Catalogue.Devices, buffer.CatalogueDevice{ID: d.id, Name: d.name, Protocol: "modbus", Map: out.Map, Tags: tags})
+	s.placed = append(s.placed, placed)
+	s.out.Catalogue.Devices = append(s.out.Catalogue.Devices,
+		buffer.CatalogueDevice{ID: d.id, Name: d.name, Protocol: string(d.protocol()), Map: out.Map, Tags: tags})
 }
 
 // mapPoints are the points of the device's map, as its variant and the site want them; ok is false if the map can not be read.
@@ -176,6 +167,11 @@ func (s *site) mapPoints(d *deviceSpec, out *Device) (points []*pointSpec, ok bo
 	}
 	m := s.deviceMap(d.mapRef, d.at["map"])
 	if m == nil {
+		return nil, false
+	}
+	if m.protocol != d.protocol() {
+		s.at(d.at["map"], "map %s is for %s, and device %q is read over %s: take another map, or say %s where the device is", m.name, m.protocol.title(), d.id,
+			d.protocol().title(), m.protocol)
 		return nil, false
 	}
 	out.Map = m.name + "@" + m.version
@@ -198,11 +194,16 @@ func (s *site) mapPoints(d *deviceSpec, out *Device) (points []*pointSpec, ok bo
 
 // inherit takes the limits that the map knows where the site sets none.
 func (d *deviceSpec) inherit(m *deviceMap) {
-	if d.maxRegisters == 0 {
-		d.maxRegisters = m.maxRegisters
+	if d.opcua != nil {
+		d.root = m.root
+		d.opcua.budget.inherit(m.budget)
+		return
 	}
-	if d.maxGap == unset {
-		d.maxGap = m.maxGap
+	if d.modbus.maxRegisters == 0 {
+		d.modbus.maxRegisters = m.maxRegisters
+	}
+	if d.modbus.maxGap == unset {
+		d.modbus.maxGap = m.maxGap
 	}
 }
 
@@ -219,7 +220,7 @@ func (s *site) deviceMap(ref string, n ast.Node) *deviceMap {
 			return nil
 		}
 		before := len(*s.problems)
-		m = d.readMap(d.load(), false)
+		m = d.readMap(d.loadMap(), false)
 		if len(*s.problems) > before {
 			m = nil
 		}
@@ -234,7 +235,7 @@ func (s *site) libraryMap(ref string, n ast.Node) *deviceMap {
 	name, version, versioned := strings.Cut(ref, "@")
 	text, err := library.ReadFile(path.Join("maps", name+".yaml"))
 	if err != nil {
-		s.at(n, "there is no map %q in the library%s; millgate maps list shows them; a map of your own is ./file.yaml", name, suggestion(name, libraryNames()))
+		s.at(n, "there is no map %q in the library%s; millgate maps list shows them; a map of your own is ./file.yaml or ./file.csv", name, suggestion(name, libraryNames()))
 		return nil
 	}
 	d := document{file: "maps/" + name + ".yaml", problems: s.problems}
@@ -272,32 +273,22 @@ func (s *site) checkNames(d *deviceSpec, points []*pointSpec) {
 	}
 }
 
-// addPoint puts the point into the poll group of its interval.
-func (s *site) addPoint(out *Device, d *deviceSpec, p *pointSpec) {
-	s.applyParams(d, p)
+// place puts the point into its poll group and says which one that is.
+func (s *site) place(out *Device, d *deviceSpec, p *pointSpec) int {
+	if d.opcua != nil {
+		return s.placeOPCUA(out, d, p)
+	}
 	interval := p.intervalOf(d)
 	i := slices.IndexFunc(out.Groups, func(g Group) bool { return g.Interval == interval })
 	if i < 0 {
 		i = len(out.Groups)
-		timeout := d.timeout
-		if timeout == 0 {
-			timeout = min(cmp.Or(d.link.timeout, defaultTimeout), interval*4/5) // a device that is silent must not cost the next tick
-		}
-		gap := d.maxGap
-		switch gap {
-		case unset:
-			gap = 0 // modbus.Config's default
-		case 0:
-			gap = -1
-		}
-		out.Groups = append(out.Groups, Group{Interval: interval, Modbus: modbus.Config{
-			Device: d.id, Link: d.link.config, Unit: uint8(d.unit), Timeout: timeout, MaxRegisters: d.maxRegisters, MaxGap: gap,
-			Learned: filepath.Join(s.out.DataDir, "learned", fmt.Sprintf("%s-%d.json", d.id, interval.Milliseconds())),
-		}})
+		out.Groups = append(out.Groups, Group{Interval: interval, Modbus: s.modbusConfig(d, interval)})
 	}
 	g := &out.Groups[i]
-	g.Modbus.Points = append(g.Modbus.Points, p.point)
+	p.modbus.Scale, p.modbus.Offset = p.scale, p.offset
+	g.Modbus.Points = append(g.Modbus.Points, p.modbus)
 	g.Rules = append(g.Rules, p.rule)
+	return i
 }
 
 func (p *pointSpec) intervalOf(d *deviceSpec) time.Duration {
@@ -316,10 +307,10 @@ func (s *site) applyParams(d *deviceSpec, p *pointSpec) {
 			p.places["multiply"].at(n, "point %s multiplies by a parameter, which only a map can declare: put the number into scale", p.name)
 			return
 		}
-		if p.point.Scale == (drivers.Decimal{}) {
-			p.point.Scale = drivers.Decimal{Mantissa: 1}
+		if p.scale == (drivers.Decimal{}) {
+			p.scale = drivers.Decimal{Mantissa: 1}
 		}
-		for _, v := range []*drivers.Decimal{&p.point.Scale, &p.modulus, &p.resolution, &p.maxRate} {
+		for _, v := range []*drivers.Decimal{&p.scale, &p.modulus, &p.resolution, &p.maxRate} {
 			if *v, ok = v.Mul(param.value); !ok {
 				s.at(d.at[""], "device %q: the scale of %s with its params is out of range", d.id, p.name)
 				return
@@ -334,8 +325,18 @@ func (s *site) applyParams(d *deviceSpec, p *pointSpec) {
 	}
 }
 
+// valueType is the type of the tag.
+func (p *pointSpec) valueType() drivers.Type {
+	if p.protocol == opcuaProtocol {
+		return p.opcuaValue()
+	}
+	scaled := p.modbus
+	scaled.Scale, scaled.Offset = p.scale, p.offset
+	return scaled.ValueType()
+}
+
 func (p *pointSpec) catalogueTag(d *deviceSpec) buffer.CatalogueTag {
-	t := buffer.CatalogueTag{Name: p.name, Label: p.label, Unit: p.unit, Kind: p.kind.String(), Type: p.point.ValueType().String(),
+	t := buffer.CatalogueTag{Name: p.name, Label: p.label, Unit: p.unit, Kind: p.kind.String(), Type: p.valueType().String(),
 		Interval: p.intervalOf(d).Milliseconds(), MaxSilence: p.rule.MaxSilence.Milliseconds(),
 		Modulus: p.modulus.Float(), Resolution: p.resolution.Float()}
 	if p.rule.OnChange {
@@ -363,20 +364,32 @@ func (s *site) fillTags() error {
 	if err != nil {
 		return err
 	}
-	next := 0
 	for i := range s.out.Devices {
-		d, described := &s.out.Devices[i], s.out.Catalogue.Devices[i].Tags
-		own := tags[next : next+len(described)]
-		next += len(described)
-		d.Up = own[0]
-		at := map[time.Duration]int{} // points taken per group
-		for j, tag := range own[1:] {
-			interval := time.Duration(described[j+1].Interval) * time.Millisecond
-			g := slices.IndexFunc(d.Groups, func(g Group) bool { return g.Interval == interval })
-			k := at[interval]
-			d.Groups[g].Modbus.Points[k].Tag, d.Groups[g].Rules[k].Tag = tag, tag
-			at[interval]++
+		d, placed := &s.out.Devices[i], s.placed[i]
+		d.Up = tags[0]
+		taken := make([]int, len(d.Groups)) // points
+		for j, g := range placed {
+			d.Groups[g].setTag(taken[g], tags[1+j])
+			taken[g]++
 		}
+		tags = tags[1+len(placed):]
 	}
 	return nil
+}
+
+func (g *Group) setTag(i int, tag *drivers.Tag) {
+	if g.Rules[i].Tag = tag; g.Modbus != nil {
+		g.Modbus.Points[i].Tag = tag
+	} else {
+		g.OPCUA.Points[i].Tag = tag
+	}
+}
+
+// clip gives the lists the size that they need.
+func (g *Group) clip() {
+	if g.Rules = slices.Clip(slices.Clone(g.Rules)); g.Modbus != nil {
+		g.Modbus.Points = slices.Clip(slices.Clone(g.Modbus.Points))
+	} else {
+		g.OPCUA.Points = slices.Clip(slices.Clone(g.OPCUA.Points))
+	}
 }

@@ -228,16 +228,17 @@ func (l *linkSpec) wire() string {
 // resolveLinks gives each device its link, and says which links can not be beside each other.
 func (s *site) resolveLinks() {
 	for _, d := range s.devices {
-		if d.linkName == "" {
+		if d.modbus == nil || d.modbus.linkName == "" {
 			continue
 		}
-		named := s.links[d.linkName]
+		m := d.modbus
+		named := s.links[m.linkName]
 		if named == nil {
-			s.at(d.modbus.of("link"), "there is no link %q%s; links are declared once, under links", d.linkName,
-				suggestion(d.linkName, slices.Sorted(maps.Keys(s.links))))
+			s.at(m.at.of("link"), "there is no link %q%s; links are declared once, under links", m.linkName,
+				suggestion(m.linkName, slices.Sorted(maps.Keys(s.links))))
 			continue
 		}
-		named.used, d.link = true, named
+		named.used, m.link = true, named
 	}
 	var all []*linkSpec
 	for _, name := range slices.Sorted(maps.Keys(s.links)) {
@@ -248,8 +249,8 @@ func (s *site) resolveLinks() {
 		all = append(all, l)
 	}
 	for _, d := range s.devices {
-		if d.linkName == "" {
-			all = append(all, d.link)
+		if d.modbus != nil && d.modbus.linkName == "" {
+			all = append(all, d.modbus.link)
 		}
 	}
 	s.checkWires(slices.DeleteFunc(all, func(l *linkSpec) bool { return l.config.Endpoint.Address == "" }))

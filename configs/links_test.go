@@ -129,7 +129,7 @@ func TestLines(t *testing.T) {
 	use := 0.0
 	for _, d := range s.Devices[:2] {
 		for _, g := range d.Groups {
-			use += float64(modbus.CycleCost(g.Modbus)) / float64(g.Interval)
+			use += float64(modbus.CycleCost(*g.Modbus)) / float64(g.Interval)
 		}
 	}
 	if first.Use != use || first.Cycle != 5*time.Second || !slices.Equal(first.Devices, []string{"values", "values-2"}) {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/millgate/millgate/drivers"
 	"github.com/millgate/millgate/drivers/modbus"
+	"github.com/millgate/millgate/drivers/opcua"
 )
 
 //go:embed maps/*.yaml
@@ -21,6 +22,7 @@ type Map struct {
 	Name     string `json:"name"`
 	Version  string `json:"version"`
 	Title    string `json:"title"`
+	Protocol string `json:"protocol"` // modbus or opcua
 	Verified bool   `json:"verified"` // tried on hardware
 	Points   int    `json:"points"`
 	Text     []byte `json:"-"` // the YAML as it stands
@@ -36,7 +38,7 @@ func Maps() []Map {
 		}
 		d := document{file: "maps/" + name + ".yaml", problems: &Problems{}}
 		m := d.readMap(d.parse(text), true)
-		out = append(out, Map{Name: m.name, Version: m.version, Title: m.title, Verified: m.verified, Points: len(m.points), Text: text})
+		out = append(out, Map{Name: m.name, Version: m.version, Title: m.title, Protocol: string(m.protocol), Verified: m.verified, Points: len(m.points), Text: text})
 	}
 	return out
 }
@@ -54,15 +56,24 @@ func libraryNames() []string {
 	return names
 }
 
+// loadMap reads a device map, as a table if its name says so.
+func (d *document) loadMap() ast.Node {
+	if strings.EqualFold(path.Ext(d.file), ".csv") {
+		return d.loadCSV()
+	}
+	return d.load()
+}
+
 // deviceMap is a device map as written.
 type deviceMap struct {
 	document
 	name, version, title string
 	sources              []string
 	verified             bool
-	addressing           string
-	order                modbus.WordOrder
-	maxRegisters, maxGap int
+	dialect
+	maxRegisters, maxGap int        // of Modbus
+	root                 opcua.Root // of OPC UA, as is budget
+	budget               Budget
 	params               map[string]*mapParam
 	points               []*pointSpec
 	variants             map[string]overrides
@@ -80,34 +91,62 @@ type overrides map[string]layer
 
 // readMap reads a map; one of the library must name its source. A nil root, of a file that can not be read, is an empty map.
 func (d *document) readMap(root ast.Node, fromLibrary bool) *deviceMap {
-	m := &deviceMap{document: *d, addressing: zeroBased, maxGap: unset, params: map[string]*mapParam{}, variants: map[string]overrides{}}
+	m := &deviceMap{document: *d, dialect: dialect{protocol: modbusProtocol, addressing: zeroBased}, maxGap: unset, params: map[string]*mapParam{}, variants: map[string]overrides{}}
 	if root == nil {
 		return m
 	}
 	var points, variants ast.Node
-	inLibrary := field{key: "source", required: fromLibrary, read: m.readSources}
-	d.object(root, "the device map",
+	at, word := nodes{}, string(modbusProtocol)
+	d.object(root, "the device map", at.keeping(
 		must("name", d.matching(&m.name, idForm, idRule)),
 		must("version", d.text(&m.version)),
 		may("title", d.text(&m.title)),
-		inLibrary,
+		field{key: "source", required: fromLibrary, read: m.readSources},
 		may("verified", d.boolean(&m.verified)),
+		may("protocol", d.choice(&word, "protocol", string(modbusProtocol), string(opcuaProtocol))),
 		may("addressing", d.choice(&m.addressing, "addressing", zeroBased, oneBased, modicon)),
 		may("word_order", d.wordOrder(&m.order)),
 		may("max_registers", d.integer(&m.maxRegisters, 1, modbus.MaxRegisters, "max_registers")),
 		may("max_gap", d.integer(&m.maxGap, 0, modbus.MaxRegisters, "max_gap")),
+		may("root", d.root(&m.root)),
+		may("budget", d.budget(&m.budget)),
 		may("params", m.readParams),
 		must("points", func(n ast.Node) { points = n }),
 		may("variants", func(n ast.Node) { variants = n }),
-	)
-	if points != nil { // last, whatever the order in the file: addressing and word_order apply to them
-		d.points(&m.points, &m.addressing, &m.order)(points)
+	)...)
+	m.protocol = protocol(word)
+	m.checkOwnKeys(at)
+	if points != nil { // last, whatever the order in the file: the other keys say how to understand them
+		d.points(&m.points, &m.dialect)(points)
 	}
 	if variants != nil {
 		m.readVariants(variants)
 	}
+	m.checkPaths(m.points)
 	m.checkParams()
 	return m
+}
+
+// checkOwnKeys refuses the keys that mean nothing in the map's protocol.
+func (m *deviceMap) checkOwnKeys(at nodes) {
+	foreign := []string{"root", "budget"}
+	if m.protocol == opcuaProtocol {
+		foreign = []string{"addressing", "word_order", "max_registers", "max_gap"}
+	}
+	for _, key := range foreign {
+		if n := at[key]; n != nil {
+			m.at(n, "%s means nothing in a map for %s", key, m.protocol.title())
+		}
+	}
+}
+
+// checkPaths says if a path begins nowhere.
+func (m *deviceMap) checkPaths(points []*pointSpec) {
+	for _, p := range points {
+		if p.opcua.Path != "" && m.root == (opcua.Root{}) {
+			p.at([]string{"path"}, "point %s has a path, but the map does not say where it begins: add root with node or type", p.name)
+		}
+	}
 }
 
 // checkParams says what can not be about points and params together.
@@ -194,8 +233,9 @@ func (m *deviceMap) withOverrides(changes ...overrides) []*pointSpec {
 			}
 		}
 		if len(layers) > len(p.layers) {
-			p = readPoint(layers, m.addressing, m.order)
+			p = readPoint(layers, m.dialect)
 			m.checkMultiply(p)
+			m.checkPaths([]*pointSpec{p})
 		}
 		out = append(out, p)
 	}

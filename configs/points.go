@@ -1,10 +1,8 @@
 package configs
 
 import (
-	"fmt"
 	"regexp"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/goccy/go-yaml/ast"
@@ -31,43 +29,75 @@ type place struct {
 type pointSpec struct {
 	layers            []layer
 	places            map[string]place
+	protocol          protocol
 	name, label, unit string
+	typ               dataType
 	kind              drivers.Kind
-	point             modbus.Point
-	multiply          []ast.Node
-	interval          time.Duration // 0: the device's
-	rule              collector.TagRule
-	modulus           drivers.Decimal // as resolution and maxRate before the params; the zero Decimal: not given
-	resolution        drivers.Decimal
-	maxRate           drivers.Decimal
-	disabled          bool
+	linear
+	counting
+	interval time.Duration // 0: the device's
+	rule     collector.TagRule
+	disabled bool
+	modbus   modbus.Point // Scale and Offset only when a device has it
+	opcua    opcuaPoint
+}
+
+// linear is value = raw*scale + offset, the scale before the params.
+type linear struct {
+	scale, offset drivers.Decimal
+	multiply      []ast.Node // names of params
+}
+
+// counting is how a number moves, before the params; the zero Decimal: not given.
+type counting struct {
+	modulus, resolution, maxRate drivers.Decimal
+}
+
+// dataType is a type of either protocol.
+type dataType struct {
+	text string // as written
+	name string // text without a length; empty: not given
+	bits int    // of a whole number, or of decimal digits; else 0
+}
+
+// protocol is how a device is read.
+type protocol string
+
+const (
+	modbusProtocol protocol = "modbus"
+	opcuaProtocol  protocol = "opcua"
+)
+
+func (p protocol) title() string {
+	if p == opcuaProtocol {
+		return "OPC UA"
+	}
+	return "Modbus"
+}
+
+// dialect is how points are to be understood that one map has, or one device.
+type dialect struct {
+	protocol   protocol
+	addressing string           // of Modbus, as is order
+	order      modbus.WordOrder // where a point says nothing
 }
 
 var (
-	tagForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$`)
-	tagRule = "a tag's name has 1 to 128 letters, digits, _ . and -; free text goes into label"
-	tables  = []string{"coil", "discrete_input", "input_register", "holding_register"}
+	tagForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.\[\]-]{0,127}$`) // x[3] and x.f are parts of an array and of a structure
+	tagRule = "a tag's name has 1 to 128 letters, digits, _ . - and [ ]; free text goes into label"
 	kinds   = []string{"gauge", "counter", "state", "text"}
-	// modiconTable is the table that the first digit of a five- or six-digit address names.
-	modiconTable = map[byte]modbus.Table{'0': modbus.Coil, '1': modbus.DiscreteInput, '3': modbus.InputRegister, '4': modbus.HoldingRegister}
 )
 
-const (
-	zeroBased = "zero_based"
-	oneBased  = "one_based"
-	modicon   = "modicon"
-)
-
-// points reads a list of points; addressing and order are what the map says for all of them.
-func (d *document) points(into *[]*pointSpec, addressing *string, order *modbus.WordOrder) func(ast.Node) {
+// points reads a list of points.
+func (d *document) points(into *[]*pointSpec, l *dialect) func(ast.Node) {
 	return d.list("points", func(n ast.Node) {
-		*into = append(*into, readPoint([]layer{{document: d, node: n}}, *addressing, *order))
+		*into = append(*into, readPoint([]layer{{document: d, node: n}}, *l))
 	})
 }
 
 // readPoint reads a point from its layers; of each key the last one counts.
-func readPoint(layers []layer, addressing string, order modbus.WordOrder) *pointSpec {
-	p := &pointSpec{layers: layers, places: map[string]place{}, point: modbus.Point{WordOrder: order}}
+func readPoint(layers []layer, in dialect) *pointSpec {
+	p := &pointSpec{layers: layers, places: map[string]place{}, protocol: in.protocol, modbus: modbus.Point{WordOrder: in.order}}
 	var keys []string
 	read := map[string]func(){}
 	for depth, l := range layers {
@@ -94,23 +124,49 @@ func readPoint(layers []layer, addressing string, order modbus.WordOrder) *point
 			r()
 		}
 	}
-	p.check(addressing)
+	p.check(in.addressing)
 	return p
 }
 
-// fields are the keys of a point. A value that depends on another one stands behind it.
+// fields are the keys of a point, name first. A value that depends on another one stands behind it.
 func (p *pointSpec) fields(d *document) []field {
+	own, foreign := p.modbusFields(d), p.opcuaFields(d)
+	if p.protocol == opcuaProtocol {
+		own, foreign = foreign, own
+	}
+	fields := append([]field{must("name", d.matching(&p.name, tagForm, tagRule)), may("label", d.text(&p.label))}, own...)
+	fields = append(fields, p.commonFields(d)...)
+	for _, f := range foreign {
+		if !slices.ContainsFunc(fields, func(g field) bool { return g.key == f.key }) {
+			fields = append(fields, d.refused(f.key, p.protocol))
+		}
+	}
+	return fields
+}
+
+// refused is a key that only points of the other protocol have.
+func (d *document) refused(key string, in protocol) field {
+	other, advice := modbusProtocol, "leave it out"
+	if in == modbusProtocol {
+		other = opcuaProtocol
+	}
+	switch key {
+	case "table", "address":
+		advice = "say node, its NodeID"
+	case "node", "path":
+		advice = "say table and address"
+	}
+	return field{key: key, hidden: true, read: func(n ast.Node) {
+		d.at(n, "%s belongs to points of %s, and this one is read over %s: %s", key, other.title(), in.title(), advice)
+	}}
+}
+
+// commonFields are the keys that points of both protocols have.
+func (p *pointSpec) commonFields(d *document) []field {
 	var enabled bool
 	return []field{
-		must("name", d.matching(&p.name, tagForm, tagRule)),
-		may("label", d.text(&p.label)),
-		must("table", d.table(&p.point.Table)),
-		must("address", func(ast.Node) {}), // in check, which knows the table and the width
-		must("type", d.dataType(&p.point.Type)),
-		may("word_order", d.wordOrder(&p.point.WordOrder)),
-		may("bits", d.bitRange(&p.point.Bits)),
-		may("scale", d.decimal(&p.point.Scale)),
-		may("offset", d.decimal(&p.point.Offset)),
+		may("scale", d.decimal(&p.scale)),
+		may("offset", d.decimal(&p.offset)),
 		may("multiply", d.list("multiply", func(n ast.Node) {
 			if _, ok := d.scalar(n, "the name of a parameter is expected"); ok {
 				p.multiply = append(p.multiply, n)
@@ -128,7 +184,6 @@ func (p *pointSpec) fields(d *document) []field {
 			p.rule.OnChange = true
 			d.duration(&p.rule.MaxSilence, minInterval, maxInterval, "max_silence")(n)
 		}),
-		may("invalid", d.invalid(p)),
 		may("states", d.states(p)),
 		may("alarms", d.alarms(p)),
 		may("modulus", d.positive(&p.modulus, "modulus")),
@@ -156,28 +211,14 @@ func (p *pointSpec) check(addressing string) {
 	if p.name == "up" {
 		p.at(nil, `the tag "up" is millgate's own: it says whether the device answers`)
 	}
-	if !p.has("table") || p.point.Type.Name == "" || int(p.point.Table) == len(tables) {
+	if p.protocol == opcuaProtocol && !p.checkOPCUA() || p.protocol == modbusProtocol && !p.checkModbus(addressing) {
 		return
 	}
-	if p.has("address") {
-		p.readAddress(addressing)
-	}
-	p.checkType()
+	p.checkScale()
 	p.checkKind()
-	p.checkBits()
 	p.checkCodes()
 	p.checkCounter()
-}
-
-func (d *document) table(into *modbus.Table) func(ast.Node) {
-	return func(n ast.Node) {
-		word := ""
-		d.choice(&word, "table", tables...)(n)
-		var ok bool
-		if *into, ok = modbus.ParseTable(word); !ok {
-			*into = modbus.Table(len(tables))
-		}
-	}
+	p.passDeadband()
 }
 
 func (d *document) kind(into *drivers.Kind) func(ast.Node) {
@@ -188,100 +229,22 @@ func (d *document) kind(into *drivers.Kind) func(ast.Node) {
 	}
 }
 
-func (d *document) dataType(into *modbus.DataType) func(ast.Node) {
-	return func(n ast.Node) {
-		text, ok := d.scalar(n, "a type is expected")
-		if !ok {
-			return
-		}
-		t, err := modbus.ParseDataType(text)
-		if err != nil {
-			d.at(n, "%v", err)
-			return
-		}
-		*into = t
-	}
-}
-
-func (d *document) wordOrder(into *modbus.WordOrder) func(ast.Node) {
-	return func(n ast.Node) {
-		text, ok := d.scalar(n, "a word order is expected")
-		if !ok {
-			return
-		}
-		if *into, ok = modbus.ParseWordOrder(text); !ok {
-			d.at(n, "word_order %q is unknown; use ABCD, CDAB, BADC or DCBA", text)
-		}
-	}
-}
-
-// readAddress turns the address as written into the one on the wire.
-func (p *pointSpec) readAddress(addressing string) {
-	d := p.places["address"]
-	n, written, base := d.node, 0, 0
-	switch addressing {
-	case modicon:
-		text, ok := d.scalar(n, "an address is expected")
-		if !ok {
-			return
-		}
-		table, known := modbus.Table(0), false
-		if len(text) == 5 || len(text) == 6 {
-			table, known = modiconTable[text[0]]
-		}
-		if !known {
-			d.at(n, "address %s: with modicon addressing write five or six digits such as 40001, the first 0, 1, 3 or 4 for the table", text)
-			return
-		}
-		if table != p.point.Table {
-			d.at(n, "address %s is in table %s, but the point says %s", text, table, p.point.Table)
-			return
-		}
-		if _, err := fmt.Sscanf(strings.TrimLeft(text[1:], "0")+" ", "%d ", &written); err != nil || written < 1 {
-			d.at(n, "address %s: numbers count from 1, so the first is %c0001", text, text[0])
-			return
-		}
-		base = 1
-	case oneBased:
-		base = 1
-		d.integer(&written, 1, 65536, "address")(n)
-	default:
-		d.integer(&written, 0, 65535, "address")(n)
-	}
-	wire := max(0, written-base)
-	if last := wire + width(p.point) - 1; last > 65535 {
-		d.at(n, "address %d with %d registers ends beyond the last address 65535", wire, width(p.point))
-		return
-	}
-	p.point.Address = uint16(wire)
-}
-
-func width(p modbus.Point) int {
-	if p.Table.Bits() {
-		return 1
-	}
-	return p.Type.Registers()
-}
-
-// scaled says that the value is not what the registers hold.
+// scaled says that the value is not what the device holds.
 func (p *pointSpec) scaled() bool {
-	return p.has("scale") || p.point.Offset != drivers.Decimal{} || len(p.multiply) > 0
+	return p.has("scale") || p.offset != drivers.Decimal{} || len(p.multiply) > 0
 }
 
-func (p *pointSpec) checkType() {
-	typ := p.point.Type.Name
-	if p.point.Table.Bits() && typ != "bool" {
-		p.at([]string{"type", "table"}, "point %s: table %s holds single bits, so its type is bool, not %s", p.name, p.point.Table, p.point.Type)
-	}
+func (p *pointSpec) checkScale() {
+	typ := p.typ.name
 	if (typ == "bool" || typ == "string") && p.scaled() {
 		p.at([]string{"scale", "offset", "multiply", "type"}, "point %s: a %s can not be scaled", p.name, typ)
-	} else if p.has("scale") && p.point.Scale.Mantissa == 0 {
+	} else if p.has("scale") && p.scale.Mantissa == 0 {
 		p.at([]string{"scale"}, "scale 0 would make every value 0")
 	}
 }
 
 func (p *pointSpec) checkKind() {
-	typ := p.point.Type.Name
+	typ := p.typ.name
 	if !p.has("kind") {
 		switch {
 		case typ == "bool" || p.has("states") || p.has("alarms"):

@@ -39,7 +39,7 @@ func TestLayersAreOnePoint(t *testing.T) {
 		for _, text := range texts {
 			layers = append(layers, layer{document: &d, node: d.parse([]byte(text))})
 		}
-		p := readPoint(layers, zeroBased, modbus.ABCD)
+		p := readPoint(layers, dialect{modbusProtocol, zeroBased, modbus.ABCD})
 		p.layers, p.places = nil, nil
 		return p, *d.problems
 	}

@@ -10,8 +10,9 @@ import (
 // Problem is one mistake, where it stands and the way out.
 type Problem struct {
 	File    string `json:"file"`
-	Line    int    `json:"line"` // from 1; 0 if the whole file is meant
-	Column  int    `json:"column"`
+	Line    int    `json:"line"`           // from 1; 0 if the whole file is meant
+	Column  int    `json:"column"`         // of a table: the number of the cell in its line
+	Cell    string `json:"cell,omitempty"` // of a table: as a spreadsheet names it
 	Message string `json:"message"`
 }
 
@@ -19,7 +20,11 @@ func (p Problem) String() string {
 	if p.Line == 0 {
 		return p.File + ": " + p.Message
 	}
-	return fmt.Sprintf("%s:%d:%d: %s", p.File, p.Line, p.Column, p.Message)
+	at := fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column)
+	if p.Cell != "" {
+		at += " (cell " + p.Cell + ")"
+	}
+	return at + ": " + p.Message
 }
 
 // Problems is an error that lists them by position, one a line.

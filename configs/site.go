@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -104,16 +103,15 @@ func checkCreditCode(code string) error {
 // uplinkSpec is an uplink as written.
 type uplinkSpec struct {
 	uplink.Config
-	node         ast.Node
-	passwordFile string
-	passwordEnv  string
-	prefixNode   ast.Node
+	node       ast.Node
+	password   secret
+	prefixNode ast.Node
 }
 
 func (s *site) readUplink(n ast.Node) {
 	u := &uplinkSpec{node: n, prefixNode: n, Config: uplink.Config{TopicPrefix: "millgate/v1"}}
 	format := ""
-	s.object(n, "uplink",
+	s.object(n, "uplink", append(s.secretFields(&u.password),
 		must("id", s.id(&u.ID)),
 		must("brokers", func(n ast.Node) {
 			if list, ok := n.(*ast.SequenceNode); ok && len(list.Values) == 0 {
@@ -123,18 +121,13 @@ func (s *site) readUplink(n ast.Node) {
 		}),
 		may("client_id", s.text(&u.ClientID)),
 		may("username", s.text(&u.Username)),
-		may("password_file", s.path(&u.passwordFile)),
-		may("password_env", s.text(&u.passwordEnv)),
-		may("password", func(n ast.Node) {
-			s.at(n, "a password does not belong into this file, which is copied and mailed: put it into a file of its own and name that with password_file, or an environment variable with password_env")
-		}),
 		may("tls", func(n ast.Node) {
 			s.object(n, "tls", may("ca_file", s.path(&u.TLS.CAFile)), may("cert_file", s.path(&u.TLS.CertFile)), may("key_file", s.path(&u.TLS.KeyFile)))
 		}),
 		may("format", s.choice(&format, "format", "json")),
 		may("topic_prefix", func(n ast.Node) { u.prefixNode = n; s.matching(&u.TopicPrefix, prefixForm, prefixRule)(n) }),
 		may("window", s.integer(&u.Window, 1, 100, "window")),
-	)
+	)...)
 	s.uplinks = append(s.uplinks, u)
 }
 
@@ -195,16 +188,10 @@ func (s *site) resolveUplinks() {
 		if i := strings.IndexAny(u.TopicPrefix, "{}"); i >= 0 {
 			s.at(u.prefixNode, "topic_prefix %q: the only placeholder is {region}", u.TopicPrefix)
 		}
-		switch {
-		case u.passwordFile != "" && u.passwordEnv != "":
+		if u.password.twice() {
 			s.at(u.node, "uplink %s has both password_file and password_env; keep one", u.ID)
-		case u.passwordFile != "":
-			file := u.passwordFile
-			u.Password = func() (string, error) { return readSecret(file) }
-		case u.passwordEnv != "":
-			name := u.passwordEnv
-			u.Password = func() (string, error) { return envSecret(name) }
 		}
+		u.Password = u.password.reader()
 		if u.TLS != (uplink.TLS{}) && !slices.ContainsFunc(u.Brokers, isTLS) && len(u.Brokers) > 0 {
 			s.at(u.node, "uplink %s has tls, but its brokers are reached without: write them as ssl://", u.ID)
 		}
@@ -246,28 +233,4 @@ func withPort(broker string) string {
 		return broker + ":8883"
 	}
 	return broker + ":1883"
-}
-
-// readSecret reads a secret from a file that only its owner and group may read.
-func readSecret(file string) (string, error) {
-	info, err := os.Stat(file)
-	if err != nil {
-		return "", fmt.Errorf("password_file: %w", err)
-	}
-	if runtime.GOOS != "windows" && info.Mode().Perm()&0o007 != 0 {
-		return "", fmt.Errorf("password_file %s may be read by every user of this machine: chmod 600 %s", file, file)
-	}
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return "", fmt.Errorf("password_file: %w", err)
-	}
-	return strings.TrimRight(string(text), "\r\n"), nil
-}
-
-func envSecret(name string) (string, error) {
-	text, ok := os.LookupEnv(name)
-	if !ok {
-		return "", fmt.Errorf("password_env: the environment variable %s is not set", name)
-	}
-	return text, nil
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -17,9 +18,10 @@ import (
 
 const maxFileSize = 4 << 20
 
-// document reads one YAML file by what is expected in it. Whatever is not as expected becomes a Problem, and reading goes on.
+// document reads one file by what is expected in it. Whatever is not as expected becomes a Problem, and reading goes on.
 type document struct {
 	file     string
+	headRow  int // of a table: the line with its keys; below it columns are cells; 0: YAML
 	problems *Problems
 }
 
@@ -41,6 +43,9 @@ func (d *document) problem(n ast.Node, message string) Problem {
 	if t := n.GetToken(); t != nil && t.Position != nil {
 		p.Line, p.Column = t.Position.Line, t.Position.Column
 	}
+	if d.headRow > 0 && p.Line >= d.headRow {
+		p.Cell = columnName(p.Column) + strconv.Itoa(p.Line)
+	}
 	return p
 }
 
@@ -51,17 +56,25 @@ func (d *document) whole(format string, args ...any) {
 
 // load reads and parses the file; nil if that failed, which is noted.
 func (d *document) load() ast.Node {
-	info, err := os.Stat(d.file)
-	if err == nil && info.Size() > maxFileSize {
-		d.whole("the file has %d bytes; at most %d are read", info.Size(), maxFileSize)
-		return nil
-	}
-	data, err := os.ReadFile(d.file)
-	if err != nil {
-		d.whole("can not be read: %v", errors.Unwrap(err))
+	data, ok := d.content()
+	if !ok {
 		return nil
 	}
 	return d.parse(data)
+}
+
+// content is what is in the file; not ok if it can not be read, which is noted.
+func (d *document) content() (data []byte, ok bool) {
+	info, err := os.Stat(d.file)
+	if err == nil && info.Size() > maxFileSize {
+		d.whole("the file has %d bytes; at most %d are read", info.Size(), maxFileSize)
+		return nil, false
+	}
+	if data, err = os.ReadFile(d.file); err != nil {
+		d.whole("can not be read: %v", errors.Unwrap(err))
+		return nil, false
+	}
+	return data, true
 }
 
 // parse gives the body of the only document in data; nil if there is none, which is noted.
@@ -145,11 +158,12 @@ func (d *document) syntax(err error) {
 type field struct {
 	key      string
 	required bool
+	hidden   bool // not proposed: it is known for the sake of a better message
 	read     func(ast.Node)
 }
 
-func must(key string, read func(ast.Node)) field { return field{key, true, read} }
-func may(key string, read func(ast.Node)) field  { return field{key, false, read} }
+func must(key string, read func(ast.Node)) field { return field{key: key, required: true, read: read} }
+func may(key string, read func(ast.Node)) field  { return field{key: key, read: read} }
 
 // nodes is where the values of a mapping stand, by key; that of "" is the mapping.
 type nodes map[string]ast.Node
@@ -201,14 +215,24 @@ func (d *document) object(n ast.Node, what string, fields ...field) {
 
 // hint names the key that was probably meant, or all that there are.
 func hint(key string, fields []field) string {
-	known := make([]string, len(fields))
-	for i := range fields {
-		known[i] = fields[i].key
+	known := make([]string, 0, len(fields))
+	for _, f := range fields {
+		if !f.hidden {
+			known = append(known, f.key)
+		}
 	}
 	if near := suggestion(key, known); near != "" {
 		return near
 	}
 	return "; known here: " + strings.Join(known, ", ")
+}
+
+func isMapping(n ast.Node) bool {
+	switch n.(type) {
+	case *ast.MappingNode, *ast.MappingValueNode:
+		return true
+	}
+	return false
 }
 
 // pairs is the content of a mapping.

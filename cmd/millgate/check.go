@@ -50,6 +50,7 @@ type summary struct {
 	Gateway  string           `json:"gateway,omitempty"`
 	Devices  []deviceSummary  `json:"devices,omitempty"`
 	Lines    []lineSummary    `json:"lines,omitempty"`
+	Servers  []serverSummary  `json:"servers,omitempty"`
 	Uplinks  []string         `json:"uplinks,omitempty"`
 	Rate     float64          `json:"values_per_second"` // read, before report by exception
 	Warnings configs.Problems `json:"warnings,omitempty"`
@@ -59,10 +60,10 @@ type summary struct {
 type deviceSummary struct {
 	ID       string  `json:"id"`
 	Endpoint string  `json:"endpoint"`
-	Unit     uint8   `json:"unit"`
-	Map      string  `json:"map,omitempty"` // empty for points of the site's own
+	Unit     *uint8  `json:"unit,omitempty"` // of Modbus, as are the requests
+	Map      string  `json:"map,omitempty"`  // empty for points of the site's own
 	Tags     int     `json:"tags"`
-	Requests int     `json:"requests_per_cycle"` // of all its poll groups together
+	Requests *int    `json:"requests_per_cycle,omitempty"` // of all its poll groups together
 	Rate     float64 `json:"values_per_second"`
 }
 
@@ -79,12 +80,16 @@ type lineSummary struct {
 func summarize(site *configs.Site) summary {
 	s := summary{Site: site.ID, Gateway: site.Gateway, Warnings: site.Warnings}
 	for _, d := range site.Devices {
-		sum := deviceSummary{ID: d.ID, Map: d.Map}
+		sum, requests := deviceSummary{ID: d.ID, Map: d.Map}, 0
 		for _, g := range d.Groups {
-			sum.Endpoint, sum.Unit = g.Modbus.Link.Endpoint.String(), g.Modbus.Unit
-			sum.Tags += len(g.Modbus.Points)
-			sum.Requests += len(modbus.Plan(g.Modbus))
-			sum.Rate += float64(len(g.Modbus.Points)) / g.Interval.Seconds()
+			if g.Modbus != nil {
+				requests += len(modbus.Plan(*g.Modbus))
+				sum.Endpoint, sum.Unit, sum.Requests = g.Modbus.Link.Endpoint.String(), &g.Modbus.Unit, &requests
+			} else {
+				sum.Endpoint = g.OPCUA.Server.Endpoint
+			}
+			sum.Tags += len(g.Rules)
+			sum.Rate += float64(len(g.Rules)) / g.Interval.Seconds()
 		}
 		s.Devices = append(s.Devices, sum)
 		s.Rate += sum.Rate
@@ -92,6 +97,9 @@ func summarize(site *configs.Site) summary {
 	for _, l := range site.Lines {
 		s.Lines = append(s.Lines, lineSummary{Name: l.Name, Devices: l.Devices, Requests: l.Requests,
 			Needs: l.Needs().Milliseconds(), Cycle: l.Cycle.Milliseconds(), Use: math.Round(1e4*l.Use) / 1e4})
+	}
+	for _, v := range site.Servers {
+		s.Servers = append(s.Servers, summarizeServer(v))
 	}
 	for _, u := range site.Uplinks {
 		s.Uplinks = append(s.Uplinks, u.ID)
@@ -107,13 +115,20 @@ func printSummary(w io.Writer, s summary) error {
 		if from == "" {
 			from = "own points"
 		}
-		rows = append(rows, []string{d.ID, d.Endpoint, fmt.Sprint(d.Unit), from, fmt.Sprint(d.Tags), fmt.Sprint(d.Requests), fmt.Sprintf("%.1f", d.Rate)})
+		unit, requests := "-", "-"
+		if d.Unit != nil {
+			unit, requests = fmt.Sprint(*d.Unit), fmt.Sprint(*d.Requests)
+		}
+		rows = append(rows, []string{d.ID, d.Endpoint, unit, from, fmt.Sprint(d.Tags), requests, fmt.Sprintf("%.1f", d.Rate)})
 		tags += d.Tags
 	}
 	if err := printTable(w, rows); err != nil {
 		return err
 	}
 	if err := printLines(w, s.Lines); err != nil {
+		return err
+	}
+	if err := printServers(w, s.Servers); err != nil {
 		return err
 	}
 	_, err := fmt.Fprintf(w, "\n%s/%s is good: %s, %s, %.1f values per second, %s\n", s.Site, s.Gateway,

@@ -16,6 +16,7 @@ import (
 	"github.com/millgate/millgate/buffer"
 	"github.com/millgate/millgate/collector"
 	"github.com/millgate/millgate/drivers/modbus"
+	"github.com/millgate/millgate/drivers/opcua"
 	"github.com/millgate/millgate/uplink"
 )
 
@@ -41,6 +42,7 @@ type gatewayStatus struct {
 	Queue   buffer.Snapshot          `json:"queue"`
 	Devices []collector.DeviceStatus `json:"devices"`
 	Links   []modbus.LinkStatus      `json:"links"`
+	Servers []opcua.ServerStatus     `json:"servers"` // OPC UA
 	Refused []refusedPoint           `json:"refused,omitempty"`
 	Uplinks []uplink.Snapshot        `json:"uplinks"`
 }
@@ -52,7 +54,8 @@ type refusedPoint struct {
 }
 
 func (g *gateway) status() gatewayStatus {
-	s := gatewayStatus{Version: versionText(), Site: g.site.ID, Gateway: g.site.Gateway, Queue: g.queue.Snapshot(), Devices: g.collector.Snapshot(), Links: g.links.Snapshot()}
+	s := gatewayStatus{Version: versionText(), Site: g.site.ID, Gateway: g.site.Gateway, Queue: g.queue.Snapshot(), Devices: g.collector.Snapshot(), Links: g.links.Snapshot(),
+		Servers: g.workers.Snapshot()}
 	for _, u := range g.uplinks {
 		s.Uplinks = append(s.Uplinks, u.Snapshot())
 	}

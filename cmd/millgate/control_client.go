@@ -64,8 +64,8 @@ func order(ctx context.Context, dataDir, method, path string, body, v any) (runn
 
 // wires are the way to the devices: links of this process, or those of the gateway that runs on dataDir and holds the ports.
 type wires struct {
-	links   *modbus.Links // nil: a gateway runs
-	dataDir string
+	*sources // nil: a gateway runs
+	dataDir  string
 }
 
 // wiresOf finds out whether the site's gateway runs. A nil site has none.
@@ -77,20 +77,20 @@ func wiresOf(ctx context.Context, site *configs.Site) (*wires, error) {
 			return &wires{dataDir: site.DataDir}, err
 		}
 	}
-	return &wires{links: modbus.NewLinks()}, nil
+	return &wires{sources: newSources()}, nil
 }
 
 func (w *wires) close() error {
-	if w.links == nil {
+	if w.sources == nil {
 		return nil
 	}
-	return w.links.Close()
+	return w.sources.close()
 }
 
 // probe reads the devices: with the gateway's own settings, if one runs.
 func (w *wires) probe(ctx context.Context, devices []configs.Device) (probes []probe, err error) {
-	if w.links != nil {
-		return probeAll(ctx, w.links, devices)
+	if w.sources != nil {
+		return probeAll(ctx, w.sources, devices)
 	}
 	for _, d := range devices {
 		var p probe
@@ -104,7 +104,7 @@ func (w *wires) probe(ctx context.Context, devices []configs.Device) (probes []p
 
 // frames are those that passed over a link since a moment.
 func (w *wires) frames(ctx context.Context, place string, since time.Time) (frames []modbus.Frame, err error) {
-	if w.links != nil {
+	if w.sources != nil {
 		frames = w.links.Frames(place)
 	} else if err := w.order(ctx, http.MethodGet, "/v1/trace?place="+url.QueryEscape(place), nil, &frames); err != nil {
 		return nil, err
@@ -123,7 +123,7 @@ func (w *wires) capture(ctx context.Context, file string, links []modbus.LinkCon
 			err = errors.Join(err, c())
 		}
 	}()
-	if w.links != nil {
+	if w.sources != nil {
 		for _, l := range links { // a link lives, and remembers, for as long as somebody has a share in it
 			d, err := w.links.Driver(modbus.Config{Link: l, Unit: 1})
 			if err != nil {
@@ -175,8 +175,8 @@ func linksOf(devices []configs.Device) (links []modbus.LinkConfig) {
 	seen := map[string]bool{}
 	for _, d := range devices {
 		for _, g := range d.Groups {
-			if place := g.Modbus.Link.Place(); !seen[place] {
-				seen[place] = true
+			if g.Modbus != nil && !seen[g.Modbus.Link.Place()] {
+				seen[g.Modbus.Link.Place()] = true
 				links = append(links, g.Modbus.Link)
 			}
 		}
@@ -186,7 +186,7 @@ func linksOf(devices []configs.Device) (links []modbus.LinkConfig) {
 
 // target asks over one link; closing it is the caller's.
 func (w *wires) target(link modbus.LinkConfig, timeout time.Duration) (target modbus.Target, closing func() error) {
-	if w.links != nil {
+	if w.sources != nil {
 		asker := w.links.Asker(link, timeout)
 		return asker, asker.Close
 	}

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -40,7 +41,7 @@ func settingsOf(d configs.Device) string {
 	h := sha256.New()
 	enc := json.NewEncoder(h)
 	for _, g := range d.Groups {
-		if err := enc.Encode(g.Modbus); err != nil {
+		if err := errors.Join(enc.Encode(g.Modbus), enc.Encode(g.OPCUA)); err != nil {
 			return err.Error() // never: it holds nothing that JSON does not
 		}
 	}
@@ -60,7 +61,7 @@ func (g *gateway) serveProbe(w http.ResponseWriter, r *http.Request) {
 			http.Error(w, fmt.Sprintf("it reads device %q with other settings than the site says now: restart it, or stop it to probe without it", d.ID), http.StatusConflict)
 			return
 		}
-		probes, err := probeAll(r.Context(), g.links, []configs.Device{d})
+		probes, err := probeAll(r.Context(), &sources{g.links, g.workers}, []configs.Device{d})
 		if err != nil {
 			return // whoever asked has gone
 		}
@@ -103,7 +104,7 @@ func (g *gateway) serveTrace(w http.ResponseWriter, r *http.Request) {
 func linkAt(site *configs.Site, place string) (link modbus.LinkConfig, ok bool) {
 	for _, d := range site.Devices {
 		for _, g := range d.Groups {
-			if g.Modbus.Link.Place() == place {
+			if g.Modbus != nil && g.Modbus.Link.Place() == place {
 				return g.Modbus.Link, true
 			}
 		}

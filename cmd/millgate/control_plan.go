@@ -71,7 +71,7 @@ func noDevice(id string) string {
 
 // plans are those of the gateway that runs, else those that would be begun with.
 func (w *wires) plans(ctx context.Context, d configs.Device) (plans []groupPlan, err error) {
-	if w.links == nil {
+	if w.sources == nil {
 		return plans, w.order(ctx, http.MethodGet, "/v1/plan?device="+d.ID, nil, &plans)
 	}
 	return plans, w.eachDriver(d, func(interval time.Duration, driver *modbus.Driver) error {
@@ -82,7 +82,7 @@ func (w *wires) plans(ctx context.Context, d configs.Device) (plans []groupPlan,
 
 // forget makes the device's groups learn anew.
 func (w *wires) forget(ctx context.Context, d configs.Device) error {
-	if w.links == nil {
+	if w.sources == nil {
 		return w.order(ctx, http.MethodPost, "/v1/forget", probeOrder{Device: d.ID}, &struct{}{})
 	}
 	return w.eachDriver(d, func(_ time.Duration, driver *modbus.Driver) error { return driver.Forget() })
@@ -92,7 +92,10 @@ func (w *wires) forget(ctx context.Context, d configs.Device) error {
 func (w *wires) eachDriver(d configs.Device, do func(interval time.Duration, driver *modbus.Driver) error) error {
 	var errs []error
 	for _, g := range d.Groups {
-		driver, err := w.links.Driver(g.Modbus)
+		if g.Modbus == nil {
+			continue // a server plans by itself
+		}
+		driver, err := w.links.Driver(*g.Modbus)
 		if err != nil {
 			return errors.Join(append(errs, err)...)
 		}

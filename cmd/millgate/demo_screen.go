@@ -77,8 +77,8 @@ func newScreen(w io.Writer, d *demo) *screen {
 	s := &screen{w: w, live: isTerminal(w), demo: d, units: map[tagName]string{}}
 	for _, device := range d.site.Devices {
 		for _, g := range device.Groups {
-			for _, p := range g.Modbus.Points {
-				s.units[tagName{device.ID, p.Tag.Name}] = p.Tag.Unit
+			for _, r := range g.Rules {
+				s.units[tagName{device.ID, r.Tag.Name}] = r.Tag.Unit
 			}
 		}
 	}

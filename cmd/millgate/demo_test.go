@@ -130,19 +130,19 @@ func TestDemoMeters(t *testing.T) {
 		for _, p := range device.points {
 			var want float64
 			switch {
-			case p.Tag.Name == "energy_import" && p.Tag.Unit == "kW.h":
+			case p.tag.Name == "energy_import" && p.tag.Unit == "kW.h":
 				want = device.load.energy
-			case p.Tag.Name == "energy_import" && p.Tag.Unit == "W.h":
+			case p.tag.Name == "energy_import" && p.tag.Unit == "W.h":
 				want = device.load.energy * 1000
-			case p.Tag.Name == "power_total" && p.Tag.Unit == "W":
+			case p.tag.Name == "power_total" && p.tag.Unit == "W":
 				want = device.load.power()
-			case p.Tag.Name == "parts" && p.Tag.Kind == drivers.Counter:
+			case p.tag.Name == "parts" && p.tag.Kind == drivers.Counter:
 				want = device.load.parts
 			default:
 				continue
 			}
 			if got := p.shows(device.load); math.Abs(got-want) > 1e-9*want {
-				t.Errorf("%s shows %v, want %v", p.Tag, got, want)
+				t.Errorf("%s shows %v, want %v", p.tag, got, want)
 			}
 		}
 	}

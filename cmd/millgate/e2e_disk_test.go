@@ -115,6 +115,7 @@ func testDiskFull(t *testing.T) {
 	stopCleanly(t, gateway)
 
 	snapshot := s.balance(t)
+	r.settle(t, snapshot)
 	evicted := map[string]map[uint64]bool{string(buffer.Readings): {}, string(buffer.Events): {}}
 	for _, block := range r.blocks(buffer.Events) {
 		for _, e := range block.Events {

@@ -25,7 +25,6 @@ import (
 // recorder is a subscriber with a session of its own, so that the broker keeps for it what comes while it is away. It checks every
 // message against the schemas and every repetition against the first.
 type recorder struct {
-	client  mqtt.Client
 	schemas map[string]*jsonschema.Schema // by the topic's last part but for hashes
 
 	mu       sync.Mutex
@@ -46,6 +45,20 @@ func record(t *testing.T, b *broker) *recorder {
 	t.Helper()
 	r := &recorder{schemas: loadSchemas(t), first: map[buffer.Stream]map[uint64]*recorded{}, epochs: map[string]bool{}}
 	r.first[buffer.Readings], r.first[buffer.Events] = map[uint64]*recorded{}, map[uint64]*recorded{}
+	t.Cleanup(func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		for _, fault := range r.faults {
+			t.Errorf("recorder: %s", fault)
+		}
+	})
+	subscribeTo(t, b, "recorder", r.take)
+	return r
+}
+
+// subscribeTo makes a subscriber with a session of that name, which gets everything that the broker's gateway publishes until the test ends.
+func subscribeTo(t *testing.T, b *broker, id string, take mqtt.MessageHandler) {
+	t.Helper()
 	ca, err := os.ReadFile(b.path("ca.pem"))
 	if err != nil {
 		t.Fatal(err)
@@ -53,34 +66,26 @@ func record(t *testing.T, b *broker) *recorder {
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(ca)
 	subscribed := make(chan error, 10)
-	r.client = mqtt.NewClient(mqtt.NewClientOptions().
+	client := mqtt.NewClient(mqtt.NewClientOptions().
 		AddBroker("ssl://" + local(b.port)).SetTLSConfig(&tls.Config{RootCAs: roots}).
-		SetClientID("recorder").SetUsername("recorder").SetPassword(recorderPassword).
+		SetClientID(id).SetUsername("recorder").SetPassword(recorderPassword).
 		SetProtocolVersion(4).SetCleanSession(false).SetMaxReconnectInterval(time.Second).
-		SetDefaultPublishHandler(r.take).
+		SetDefaultPublishHandler(take).
 		SetOnConnectHandler(func(c mqtt.Client) {
-			token := c.Subscribe("millgate/v1/#", 1, r.take)
+			token := c.Subscribe("millgate/v1/#", 1, take)
 			token.Wait()
 			select {
 			case subscribed <- token.Error():
 			default:
 			}
 		}))
-	if token := r.client.Connect(); token.Wait() && token.Error() != nil {
-		t.Fatalf("recorder: %v", token.Error())
+	if token := client.Connect(); token.Wait() && token.Error() != nil {
+		t.Fatalf("%s: %v", id, token.Error())
 	}
 	if err := <-subscribed; err != nil {
-		t.Fatalf("recorder: %v", err)
+		t.Fatalf("%s: %v", id, err)
 	}
-	t.Cleanup(func() {
-		r.client.Disconnect(100)
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		for _, fault := range r.faults {
-			t.Errorf("recorder: %s", fault)
-		}
-	})
-	return r
+	t.Cleanup(func() { client.Disconnect(100) })
 }
 
 func loadSchemas(t *testing.T) map[string]*jsonschema.Schema {
@@ -193,6 +198,7 @@ func (r *recorder) gaps(stream buffer.Stream, next uint64) []uint64 {
 // proveComplete compares what arrived with the books of a queue that has been delivered: nothing is missing, nothing was invented.
 func (r *recorder) proveComplete(t *testing.T, s buffer.Snapshot) {
 	t.Helper()
+	r.settle(t, s)
 	for stream, next := range s.Next {
 		if gaps := r.gaps(stream, next); len(gaps) > 0 {
 			t.Errorf("%s: %d of 1 to %d are missing: %v", stream, len(gaps), next-1, gaps)
@@ -211,6 +217,19 @@ func (r *recorder) proveComplete(t *testing.T, s buffer.Snapshot) {
 		len(r.first[buffer.Readings]), r.readings, r.repeated, u.Stored, u.Acknowledged, u.Pending)
 	if r.readings != u.Stored || u.Acknowledged != u.Stored {
 		t.Errorf("%d readings arrived; the ledger has stored %d and acknowledged %d", r.readings, u.Stored, u.Acknowledged)
+	}
+}
+
+// settle waits until what the broker has acknowledged has reached the subscriber, or until that can no longer be expected.
+func (r *recorder) settle(t *testing.T, s buffer.Snapshot) {
+	t.Helper()
+	all := func() bool {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return r.readings >= s.Ledger.Uplinks[0].Acknowledged
+	}
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end) && !all(); {
+		time.Sleep(50 * time.Millisecond)
 	}
 }
 

@@ -48,6 +48,13 @@ func TestE2E(t *testing.T) {
 		{"Sigterm", testSigterm},
 		{"SecondGateway", testSecondGateway},
 		{"SerialReplug", testSerialReplug},
+		{"OPCUASecurity", testOPCUASecurity},
+		{"OPCUARefusals", testOPCUARefusals},
+		{"OPCUACuts", testOPCUACuts},
+		{"OPCUAOverflow", testOPCUAOverflow},
+		{"OPCUAFaults", testOPCUAFaults},
+		{"OPCUAHistory", testOPCUAHistory},
+		{"OPCUABrowse", testOPCUABrowse},
 		{"ProbePymodbus", probes(startPymodbus, "tcp", "rtu", "rtu+tcp", "ascii", "ascii+tcp")},
 		{"ProbeLibmodbus", probes(startLibmodbus, "tcp", "rtu")},
 	}
@@ -82,7 +89,13 @@ type process struct {
 // start runs a program. What it wrote is shown if the test fails.
 func start(t *testing.T, name string, args ...string) *process {
 	t.Helper()
-	p := &process{cmd: exec.Command(name, args...), log: new(output), ended: make(chan struct{})}
+	return startCommand(t, exec.Command(name, args...))
+}
+
+// startCommand is start with what else the command needs.
+func startCommand(t *testing.T, cmd *exec.Cmd) *process {
+	t.Helper()
+	p := &process{cmd: cmd, log: new(output), ended: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -94,7 +107,7 @@ func start(t *testing.T, name string, args ...string) *process {
 	t.Cleanup(func() {
 		p.kill()
 		if t.Failed() {
-			t.Logf("%s %s:\n%s", filepath.Base(name), strings.Join(args, " "), p.log.tail(40))
+			t.Logf("%s:\n%s", strings.Join(cmd.Args, " "), p.log.tail(40))
 		}
 	})
 	return p

@@ -63,11 +63,17 @@ var rooms = map[string]room{
 		},
 	},
 	"configs": {
-		inside:  []string{"buffer", "collector", "collector/kpi", "drivers", "drivers/modbus", "uplink"}, // fills their Config types
-		outside: []string{"github.com/goccy/go-yaml", "github.com/goccy/go-yaml/ast", "github.com/goccy/go-yaml/parser"},
+		inside: []string{"buffer", "collector", "collector/kpi", "drivers", "drivers/modbus", "drivers/opcua", "uplink"}, // fills their Config types
+		outside: []string{
+			"github.com/goccy/go-yaml", "github.com/goccy/go-yaml/ast", "github.com/goccy/go-yaml/parser", "github.com/goccy/go-yaml/token",
+			"golang.org/x/text/encoding/simplifiedchinese", // tables that a spreadsheet has written
+		},
 	},
 	"cmd/millgate": {
-		inside: []string{"buffer", "collector", "configs", "drivers", "drivers/modbus", "drivers/modbus/modbussim", "uplink"}, // wires everything
+		inside: []string{ // wires everything
+			"buffer", "collector", "configs", "drivers", "drivers/modbus", "drivers/modbus/modbussim",
+			"drivers/opcua", "drivers/opcua/opcuasim", "drivers/opcua/worker", "uplink",
+		},
 		outside: []string{
 			"github.com/spf13/cobra", "golang.org/x/sys/unix",
 			"github.com/eclipse/paho.mqtt.golang", "github.com/oklog/ulid/v2", // the reference subscriber

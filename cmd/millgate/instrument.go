@@ -4,14 +4,20 @@ import (
 	"math"
 	"strings"
 
+	"github.com/millgate/millgate/collector"
 	"github.com/millgate/millgate/drivers"
 )
 
 // instrument is what one tag of a simulated device shows of its load.
 type instrument func(*load) float64
 
-// instrumentFor chooses by the tag's unit and kind, then by words of its name. A tag that says nothing of itself shows a slow swing.
-func instrumentFor(tag *drivers.Tag) instrument {
+// instrumentFor chooses by the codes that a state has, then by the tag's unit and kind, then by words of its name. A tag that says
+// nothing of itself shows a slow swing.
+func instrumentFor(rule collector.TagRule) instrument {
+	tag := rule.Tag
+	if len(rule.States) > 0 && tag.Type != drivers.TypeBool {
+		return stateInstrument(rule.States)
+	}
 	name := strings.ToLower(tag.Name)
 	has := func(words ...string) bool {
 		for _, w := range words {
@@ -53,6 +59,31 @@ func instrumentFor(tag *drivers.Tag) instrument {
 		return func(l *load) float64 { return 100 * l.level }
 	}
 	return func(l *load) float64 { return 4 + 3*l.level }
+}
+
+// stateWords begin the texts of codes that say what a machine does, in lower case without blanks.
+var stateWords = [...][]string{
+	machineOff:     {"notavailable", "off"},
+	machineIdle:    {"notexecuting", "idle", "stop", "standby", "ready", "ended", "reset"},
+	machineRunning: {"executing", "run", "inprogress", "active", "processing", "auto"},
+	machineAlarm:   {"outofservice", "alarm", "fault", "error", "interrupted", "aborted"},
+}
+
+// stateInstrument shows the codes of a state whose meaning is known. What a code has no text for is shown as while it runs.
+func stateInstrument(states []collector.StateText) instrument {
+	code := func(of machineState, other int64) int64 {
+		for _, word := range stateWords[of] {
+			for _, s := range states {
+				if strings.HasPrefix(strings.ReplaceAll(strings.ToLower(s.Text.EN), " ", ""), word) {
+					return s.Code
+				}
+			}
+		}
+		return other
+	}
+	running := code(machineRunning, states[0].Code)
+	codes := [...]int64{machineRunning: running, machineOff: code(machineOff, running), machineIdle: code(machineIdle, running), machineAlarm: code(machineAlarm, running)}
+	return func(l *load) float64 { return float64(codes[l.state]) }
 }
 
 func truth(b bool) float64 {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/millgate/millgate/collector"
 	"github.com/millgate/millgate/configs"
 	"github.com/millgate/millgate/drivers"
 	"github.com/millgate/millgate/drivers/modbus"
@@ -19,6 +20,9 @@ import (
 func TestInstrumentsOfTheLibrary(t *testing.T) {
 	var devices strings.Builder
 	for i, m := range configs.Maps() {
+		if m.Protocol != "modbus" {
+			continue // TestSimulateOPCUALibrary
+		}
 		fmt.Fprintf(&devices, "- {id: d%d, modbus: {endpoint: \"tcp://127.0.0.1:%d\", unit: 1}, map: %s}\n", i, i+1, m.Name)
 	}
 	file := filepath.Join(t.TempDir(), "site.yaml")
@@ -37,8 +41,8 @@ func TestInstrumentsOfTheLibrary(t *testing.T) {
 		}
 		shown := map[string]float64{} // in units without prefix
 		for _, g := range d.Groups {
-			for _, p := range g.Modbus.Points {
-				value := instrumentFor(p.Tag)(l)
+			for i, p := range g.Modbus.Points {
+				value := instrumentFor(g.Rules[i])(l)
 				if _, err := modbus.Encode(p, drivers.Float64Value(value)); err != nil {
 					t.Errorf("%s: %s shows %v: %v", d.Map, p.Tag.Name, value, err)
 				}
@@ -101,7 +105,7 @@ func TestInstrumentsOfMachines(t *testing.T) {
 		{drivers.Tag{Name: "pressure", Unit: "bar"}, 5.5},
 		{drivers.Tag{Name: "depth", Unit: "mm"}, 5.5},
 	} {
-		if got := instrumentFor(&test.tag)(l); got != test.want {
+		if got := instrumentFor(collector.TagRule{Tag: &test.tag})(l); got != test.want {
 			t.Errorf("%+v shows %v, want %v", test.tag, got, test.want)
 		}
 	}

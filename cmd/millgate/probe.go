@@ -15,6 +15,7 @@ import (
 	"github.com/millgate/millgate/configs"
 	"github.com/millgate/millgate/drivers"
 	"github.com/millgate/millgate/drivers/modbus"
+	"github.com/millgate/millgate/drivers/opcua"
 )
 
 // probeFlags are the flags of probe.
@@ -33,7 +34,8 @@ func probeCommand() *cobra.Command {
 		Use:   "probe SITE.yaml|ENDPOINT [DEVICE]",
 		Short: "Read every tag once and show what the devices say",
 		Long: `Reads every tag of the site, or of one device, once: value, unit, quality, the registers as they came, and the time the
-request took. Compare the values with the device's panel. While the site's gateway runs, the requests go through it.
+request took; of an OPC UA server the StatusCode, the time stamp of the source, and how far its clock is off. Compare the values with the
+device's panel. While the site's gateway runs, the requests go through it.
 Exit code 1 if a device did not answer.
 
 With --guess and --at it finds out how registers hold what the panel shows, and prints the line for a device map. That also
@@ -60,6 +62,11 @@ learned anew, as after a device was replaced. --pcap keeps the frames of a probe
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if strings.Contains(args[0], "://") {
 			return f.runAtEndpoint(cmd, args)
+		}
+		for _, name := range []string{"unit", "baud", "parity", "stop-bits", "timeout"} {
+			if cmd.Flags().Changed(name) {
+				return fmt.Errorf("--%s is for an endpoint without a site; the site says it itself", name)
+			}
 		}
 		return f.run(cmd, args)
 	}
@@ -92,6 +99,9 @@ func (f *probeFlags) run(cmd *cobra.Command, args []string) (err error) {
 			return errors.New("--guess is about one device: name it behind the site")
 		}
 		group := devices[0].Groups[0].Modbus
+		if group == nil {
+			return fmt.Errorf("--guess is about registers of Modbus, and device %s is an OPC UA server, which says itself what it holds", devices[0].ID)
+		}
 		work = func() error { return f.guess.run(cmd, w, guessPlace{group.Link, group.Unit, group.Timeout}, *f.output) }
 	}
 	if f.pcap == "" {
@@ -170,17 +180,28 @@ func oneDevice(site *configs.Site, id string) ([]configs.Device, error) {
 type probe struct {
 	Device string                `json:"device"`
 	Tags   []probedTag           `json:"tags"`
-	Says   modbus.Identification `json:"says"`            // zero if the device does not identify itself
-	Error  string                `json:"error,omitempty"` // why it, or one of its poll groups, did not answer
+	Says   modbus.Identification `json:"says"`                      // zero if the device does not identify itself
+	Offset *int64                `json:"clock_offset_ms,omitempty"` // of the device's clock from ours; nil: it has none
+	Error  string                `json:"error,omitempty"`           // why it, or one of its poll groups, did not answer
 }
 
+// sources are what devices are asked through.
+type sources struct {
+	links   *modbus.Links
+	workers *opcua.Workers
+}
+
+func newSources() *sources { return &sources{modbus.NewLinks(), opcua.NewWorkers()} }
+
+func (s *sources) close() error { return errors.Join(s.links.Close(), s.workers.Close()) }
+
 // probeAll asks all devices at the same time: those that share a link take turns there.
-func probeAll(ctx context.Context, links *modbus.Links, devices []configs.Device) (probes []probe, err error) {
+func probeAll(ctx context.Context, s *sources, devices []configs.Device) (probes []probe, err error) {
 	probes = make([]probe, len(devices))
 	var asking sync.WaitGroup
 	for i, d := range devices {
 		probes[i].Device = d.ID
-		asking.Go(func() { probes[i].ask(ctx, links, d) })
+		asking.Go(func() { probes[i].ask(ctx, s, d) })
 	}
 	asking.Wait()
 	return probes, ctx.Err()
@@ -189,12 +210,16 @@ func probeAll(ctx context.Context, links *modbus.Links, devices []configs.Device
 // probeTimeout bounds one poll group, beyond the time-outs of its requests.
 const probeTimeout = 30 * time.Second
 
-func (p *probe) ask(ctx context.Context, links *modbus.Links, d configs.Device) {
+func (p *probe) ask(ctx context.Context, s *sources, d configs.Device) {
 	var failure error
 	for _, g := range d.Groups {
-		cfg := g.Modbus
+		if g.OPCUA != nil {
+			failure = errors.Join(failure, p.askServer(ctx, s.workers, *g.OPCUA))
+			continue
+		}
+		cfg := *g.Modbus
 		cfg.Learned = "" // the file is the gateway's, who may run at this moment
-		driver, err := links.Driver(cfg)
+		driver, err := s.links.Driver(cfg)
 		if err != nil {
 			p.Error = err.Error()
 			return
@@ -233,7 +258,9 @@ type probedTag struct {
 	Quality string          `json:"quality"`
 	Cause   drivers.Cause   `json:"cause,omitempty"`
 	Raw     []string        `json:"raw,omitempty"` // registers in hex, a bit as 0 or 1
-	TookMS  float64         `json:"took_ms"`
+	TookMS  float64         `json:"took_ms,omitempty"`
+	Status  string          `json:"status,omitempty"`   // OPC UA StatusCode
+	Stamp   int64           `json:"source_t,omitempty"` // the device's own time, ms since 1970 UTC
 }
 
 func (p *probe) keep(points []modbus.Probed) {
@@ -309,14 +336,24 @@ func (p *probe) print(w io.Writer) error {
 	if p.Says != (modbus.Identification{}) {
 		fmt.Fprint(w, " identifies itself as ", idText(p.Says))
 	}
+	if p.Offset != nil {
+		fmt.Fprintf(w, ", its clock is %s", offsetText(*p.Offset))
+	}
 	fmt.Fprintln(w)
 	rows := [][]string{{"  tag", "value", "unit", "quality", "registers", "took"}}
+	if len(p.Tags) > 0 && p.Tags[0].Status != "" {
+		rows[0][4], rows[0][5] = "status", "source time"
+	}
 	for _, t := range p.Tags {
 		quality := t.Quality
 		if t.Cause != "" {
 			quality += ": " + string(t.Cause)
 		}
-		rows = append(rows, []string{"  " + t.Tag, t.valueText(), t.Unit, quality, strings.Join(t.Raw, " "), fmt.Sprintf("%.1f ms", t.TookMS)})
+		raw, took := strings.Join(t.Raw, " "), fmt.Sprintf("%.1f ms", t.TookMS)
+		if t.Status != "" {
+			raw, took = t.Status, stampText(t.Stamp)
+		}
+		rows = append(rows, []string{"  " + t.Tag, t.valueText(), t.Unit, quality, raw, took})
 	}
 	if err := printTable(w, rows); err != nil {
 		return err

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -20,11 +22,12 @@ import (
 	"github.com/millgate/millgate/configs"
 	"github.com/millgate/millgate/drivers"
 	"github.com/millgate/millgate/drivers/modbus"
+	"github.com/millgate/millgate/drivers/opcua"
 	"github.com/millgate/millgate/uplink"
 )
 
 // gcPercent trades a little CPU for memory, of which the boxes have little.
-const gcPercent = 45
+const gcPercent = 25
 
 func runCommand() *cobra.Command {
 	return &cobra.Command{
@@ -61,6 +64,7 @@ type gateway struct {
 	queue     *buffer.Queue
 	uplinks   []*uplink.Uplink
 	links     *modbus.Links
+	workers   *opcua.Workers
 	faults    *faultTraces
 	devices   []collector.Device
 	collector *collector.Collector
@@ -73,41 +77,77 @@ func openGateway(site *configs.Site, log *slog.Logger) (*gateway, error) {
 		return nil, err
 	}
 	site.Catalogue = nil // the queue has its own
-	g := &gateway{site: site, log: log, queue: queue, links: modbus.NewLinks(), faults: recordFaults(filepath.Join(site.DataDir, "trace"), log)}
-	g.links.Log, g.links.OnFault = log, g.faults.record
+	g := &gateway{site: site, log: log, queue: queue, links: modbus.NewLinks(), workers: opcua.NewWorkers(), faults: recordFaults(filepath.Join(site.DataDir, "trace"), log)}
+	g.links.Log, g.links.OnFault, g.workers.Log = log, g.faults.record, log
 	self := uplink.Self{Site: site.ID, Gateway: site.Gateway, Version: versionText(), Clock: clockStatus}
 	for _, cfg := range site.Uplinks {
 		g.uplinks = append(g.uplinks, uplink.New(cfg, self, queue, log))
 	}
-	if g.devices, err = makeDevices(site, g.links); err != nil {
+	lastSeen := queue.LastSeen()
+	if err = g.makeDevices(lastSeen); err != nil {
 		return nil, errors.Join(err, g.close())
 	}
-	g.collector = collector.New(collector.Config{Devices: g.devices, Store: queue, LastSeen: queue.LastSeen(), Log: log})
+	g.collector = collector.New(collector.Config{Devices: g.devices, Store: queue, LastSeen: lastSeen, Log: log})
 	return g, nil
 }
 
 func openQueue(site *configs.Site, log *slog.Logger) (*buffer.Queue, error) {
 	cfg := site.Buffer
 	cfg.Log = log
-	return buffer.Open(cfg, site.Catalogue)
+	queue, err := buffer.Open(cfg, site.Catalogue)
+	if path := (*fs.PathError)(nil); errors.As(err, &path) {
+		err = fmt.Errorf("%w; gateway.data_dir is %q: name a folder that this user may write to", err, site.DataDir)
+	}
+	return queue, err
 }
 
-// makeDevices gives each poll group its driver. A new protocol is one case here.
-func makeDevices(site *configs.Site, links *modbus.Links) ([]collector.Device, error) {
-	var devices []collector.Device
-	for _, d := range site.Devices {
-		device := collector.Device{ID: d.ID, Up: d.Up}
-		for _, g := range d.Groups {
-			driver, err := links.Driver(g.Modbus)
-			if err != nil {
-				return nil, err
-			}
-			device.Groups = append(device.Groups, collector.Group{Interval: g.Interval, Driver: driver, Tags: g.Rules})
+// makeDevices gives each poll group its driver. seen is when each device was last heard.
+func (g *gateway) makeDevices(seen map[string]int64) error {
+	tellers := map[string]bool{} // devices that may have kept what happened meanwhile
+	for _, d := range g.site.Devices {
+		for _, group := range d.Groups {
+			tellers[d.ID] = group.OPCUA != nil
 		}
-		devices = append(devices, device)
 	}
-	return devices, nil
+	maps.DeleteFunc(tellers, func(_ string, is bool) bool { return !is })
+	last, err := g.queue.Latest(tellers)
+	if err != nil {
+		g.log.Warn("what the servers' histories hold of the time before this start may come twice", "error", err)
+	}
+	for _, d := range g.site.Devices {
+		device := collector.Device{ID: d.ID, Up: d.Up}
+		for _, group := range d.Groups {
+			driver, err := g.driver(group, seen[d.ID], last[d.ID])
+			if err != nil {
+				return err
+			}
+			device.Groups = append(device.Groups, collector.Group{Interval: group.Interval, Driver: driver, Tags: group.Rules})
+		}
+		g.devices = append(g.devices, device)
+	}
+	return nil
 }
+
+// driver reads a poll group of a device that was heard at seen, and whose tags have their last readings at last. A new protocol is one
+// case here.
+func (g *gateway) driver(group configs.Group, seen int64, last map[string]int64) (drivers.Driver, error) {
+	if group.OPCUA == nil {
+		return g.links.Driver(*group.Modbus)
+	}
+	cfg := *group.OPCUA
+	cfg.Since = seen
+	if len(last) > 0 {
+		cfg.Last, cfg.Since = make([]int64, len(cfg.Points)), 0
+		for i, p := range cfg.Points {
+			cfg.Last[i] = last[p.Tag.Name]
+			cfg.Since = max(cfg.Since, cfg.Last[i])
+		}
+	}
+	return g.workers.Driver(cfg)
+}
+
+// settling is how long after a start everything is connected, as a rule.
+const settling = 8 * time.Second
 
 // run works until ctx is done. Then it stops in the order in which data flows, so that each room still finds the next one at work:
 // polling ends, the queue commits, the uplinks deliver what they can in a moment, and the queue commits their acknowledgements.
@@ -118,6 +158,7 @@ func (g *gateway) run(ctx context.Context) error {
 		"devices", len(g.site.Devices), "uplinks", len(g.uplinks), "data_dir", g.site.DataDir)
 	g.tell(drivers.EventGatewayStart, "the gateway has started, version "+versionText(), "网关已启动，版本 "+versionText())
 
+	defer time.AfterFunc(settling, debug.FreeOSMemory).Stop() // what it took to get going
 	queue := start(g.queue.Run)
 	uplinks := start(g.publish)
 	control := start(g.serveControl)
@@ -220,7 +261,7 @@ func (g *gateway) tell(kind drivers.EventKind, en, zh string) {
 
 // close releases the files and connections, after run.
 func (g *gateway) close() error {
-	err := g.links.Close()
+	err := errors.Join(g.links.Close(), g.workers.Close())
 	g.faults.close()
 	return errors.Join(err, g.queue.Close())
 }

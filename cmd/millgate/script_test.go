@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"strconv"
 	"testing"
 
@@ -8,9 +9,13 @@ import (
 
 	"github.com/millgate/millgate/drivers/modbus"
 	"github.com/millgate/millgate/drivers/modbus/modbussim"
+	"github.com/millgate/millgate/drivers/opcua"
 )
 
 func TestMain(m *testing.M) {
+	if len(os.Args) == 2 && os.Args[1] == opcua.WorkerCommand { // of a gateway in a test
+		main()
+	}
 	testscript.Main(m, map[string]func(){"millgate": main})
 }
 

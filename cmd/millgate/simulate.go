@@ -7,10 +7,7 @@ import (
 	"hash/fnv"
 	"io"
 	"net"
-	"os"
-	"regexp"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -19,6 +16,7 @@ import (
 	"github.com/millgate/millgate/drivers"
 	"github.com/millgate/millgate/drivers/modbus"
 	"github.com/millgate/millgate/drivers/modbus/modbussim"
+	"github.com/millgate/millgate/drivers/opcua/opcuasim"
 )
 
 func simulateCommand() *cobra.Command {
@@ -27,10 +25,10 @@ func simulateCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "simulate SITE.yaml",
 		Short: "Serve the site's devices from their maps, to try a site without its machines",
-		Long: `Serves every Modbus device of the site on this machine, with values that move as a machine's would. Devices that share an
-endpoint share a server; a serial line is served as its framing over TCP, and tls:// without encryption. Devices that dial in
-(listen://) are left out. --write-site writes a copy of the site that reads from the simulator; everything else in it, data_dir and
-uplinks too, stays as it is. It runs until Ctrl-C.`,
+		Long: `Serves every device of the site on this machine, with values that move as a machine's would. Devices that share an endpoint share
+a server; a serial line is served as its framing over TCP, and tls:// without encryption. An OPC UA server has the nodes that the site
+reads; it has security policy None and asks for no user. Devices that dial in (listen://) are left out. --write-site writes a copy of
+the site that reads from the simulator; everything else in it, data_dir and uplinks too, stays as it is. It runs until Ctrl-C.`,
 		Example: "  millgate simulate site.yaml\n  millgate simulate site.yaml --write-site try.yaml    # then: millgate run try.yaml",
 		Args:    takes("SITE.yaml"),
 	}
@@ -47,8 +45,8 @@ uplinks too, stays as it is. It runs until Ctrl-C.`,
 			return err
 		}
 		defer func() { err = errors.Join(err, s.close()) }()
-		for _, id := range s.left {
-			fmt.Fprintf(cmd.ErrOrStderr(), "millgate: %s is not simulated: its serial server would have to dial in to the gateway\n", id)
+		for _, left := range s.left {
+			fmt.Fprintf(cmd.ErrOrStderr(), "millgate: %s is not simulated: %s\n", left.what, left.why)
 		}
 		if writeSite != "" {
 			if err := s.writeSite(args[0], writeSite); err != nil {
@@ -67,11 +65,17 @@ uplinks too, stays as it is. It runs until Ctrl-C.`,
 
 // simulator serves the devices of a site, one server per endpoint.
 type simulator struct {
-	servers map[string]*simulatedLink // by the place of the link
-	order   []*simulatedLink
-	devices []simulated
-	left    []string // devices that are not served
+	host     string
+	basePort uint16                      // 0: free ones
+	links    map[string]*simulatedLink   // by the place of the link
+	servers  map[string]*opcuasim.Server // by opcuaPlace
+	opened   []io.Closer
+	devices  []simulated
+	left     []leftOut
 }
+
+// leftOut is a device or a tag that is not served.
+type leftOut struct{ what, why string }
 
 // simulatedLink is a server in the place of a link.
 type simulatedLink struct {
@@ -86,74 +90,86 @@ func (l *simulatedLink) endpoint() modbus.Endpoint {
 
 // simulated is one device and what moves it.
 type simulated struct {
-	id     string
-	unit   uint8
-	link   *simulatedLink
-	load   *load
-	points []simulatedPoint
+	id       string
+	endpoint string
+	unit     string
+	load     *load
+	points   []simulatedPoint
+	nodes    []*simulatedNode // of OPC UA, to be set when all points have been shown
 }
 
 type simulatedPoint struct {
-	modbus.Point
+	tag   *drivers.Tag
 	shows instrument
+	put   func(drivers.Value) // what is out of the point's range is left as it was
 }
 
 // newSimulator listens for each endpoint of the site, from basePort on; 0 takes free ports.
 func newSimulator(site *configs.Site, listen string, basePort uint16) (*simulator, error) {
-	s := &simulator{servers: map[string]*simulatedLink{}}
+	s := &simulator{host: listen, basePort: basePort, links: map[string]*simulatedLink{}, servers: map[string]*opcuasim.Server{}}
 	for _, d := range site.Devices {
+		device := simulated{id: d.ID, unit: "-", load: loadOf(d.ID)}
 		for _, g := range d.Groups {
-			link := g.Modbus.Link
-			if link.Endpoint.Transport == modbus.Listen || s.servers[link.Place()] != nil {
-				continue
+			var err error
+			switch {
+			case g.OPCUA != nil:
+				err = s.attachOPCUA(&device, g)
+			case g.Modbus.Link.Endpoint.Transport != modbus.Listen:
+				err = s.attachModbus(&device, g)
 			}
-			if err := s.listen(link, listen, basePort); err != nil {
+			if err != nil {
 				return nil, errors.Join(fmt.Errorf("device %s: %w", d.ID, err), s.close())
 			}
 		}
-	}
-	return s, s.attach(site)
-}
-
-func (s *simulator) listen(link modbus.LinkConfig, host string, basePort uint16) error {
-	port := 0
-	if basePort > 0 {
-		port = int(basePort) + len(s.order)
-	}
-	framing := link.Endpoint.Framing
-	server, err := modbussim.ListenFraming(net.JoinHostPort(host, strconv.Itoa(port)), framing)
-	if err != nil {
-		return fmt.Errorf("serve: %w (choose another --base-port)", err)
-	}
-	served := &simulatedLink{server, framing}
-	s.servers[link.Place()] = served
-	s.order = append(s.order, served)
-	return nil
-}
-
-// attach gives the site's devices their places at the servers.
-func (s *simulator) attach(site *configs.Site) error {
-	for _, d := range site.Devices {
-		device := simulated{id: d.ID, load: loadOf(d.ID)}
-		for _, g := range d.Groups {
-			device.link, device.unit = s.servers[g.Modbus.Link.Place()], g.Modbus.Unit
-			if device.link == nil {
-				break
-			}
-			unit := device.link.Unit(device.unit)
-			for _, r := range modbus.Plan(g.Modbus) {
-				unit.SetRegisters(r.Table, r.Address, make([]uint16, r.Quantity)) // also what is read between two points
-			}
-			for _, p := range g.Modbus.Points {
-				device.points = append(device.points, simulatedPoint{p, instrumentFor(p.Tag)})
-			}
-		}
-		if device.link == nil {
-			s.left = append(s.left, d.ID)
+		if device.endpoint == "" {
+			s.left = append(s.left, leftOut{d.ID, "its serial server would have to dial in to the gateway"})
 			continue
 		}
 		device.show()
 		s.devices = append(s.devices, device)
+	}
+	return s, nil
+}
+
+// address is where the next server listens.
+func (s *simulator) address() string {
+	port := 0
+	if s.basePort > 0 {
+		port = int(s.basePort) + len(s.opened)
+	}
+	return net.JoinHostPort(s.host, strconv.Itoa(port))
+}
+
+// listening says why there is no server.
+func listening(err error) error {
+	return fmt.Errorf("serve: %w (choose another --base-port)", err)
+}
+
+// attachModbus gives a device its registers at the server in the place of its link.
+func (s *simulator) attachModbus(d *simulated, group configs.Group) error {
+	g := group.Modbus
+	link := s.links[g.Link.Place()]
+	if link == nil {
+		framing := g.Link.Endpoint.Framing
+		server, err := modbussim.ListenFraming(s.address(), framing)
+		if err != nil {
+			return listening(err)
+		}
+		link = &simulatedLink{server, framing}
+		s.links[g.Link.Place()] = link
+		s.opened = append(s.opened, link)
+	}
+	d.endpoint, d.unit = link.endpoint().String(), fmt.Sprint(g.Unit)
+	unit := link.Unit(g.Unit)
+	for _, r := range modbus.Plan(*g) {
+		unit.SetRegisters(r.Table, r.Address, make([]uint16, r.Quantity)) // also what is read between two points
+	}
+	for i, p := range g.Points {
+		d.points = append(d.points, simulatedPoint{p.Tag, instrumentFor(group.Rules[i]), func(v drivers.Value) {
+			if words, err := modbus.Encode(p, v); err == nil {
+				unit.SetRegisters(p.Table, p.Address, words)
+			}
+		}})
 	}
 	return nil
 }
@@ -186,96 +202,32 @@ func (s *simulator) run(ctx context.Context) {
 	}
 }
 
-// show writes the load's present state into the device's registers.
+// show writes the load's present state into the device.
 func (d *simulated) show() {
-	unit := d.link.Unit(d.unit)
 	for _, p := range d.points {
-		value := drivers.TextValue("simulated")
-		if p.Type.Name != "string" {
-			value = drivers.Float64Value(p.shows(d.load))
+		if p.tag.Type == drivers.TypeText {
+			p.put(drivers.TextValue("simulated"))
+		} else {
+			p.put(drivers.Float64Value(p.shows(d.load)))
 		}
-		if words, err := modbus.Encode(p.Point, value); err == nil { // a value out of the point's range stays as it was
-			unit.SetRegisters(p.Table, p.Address, words)
-		}
+	}
+	for _, n := range d.nodes {
+		n.set()
 	}
 }
 
 func (s *simulator) print(w io.Writer) error {
 	rows := [][]string{{"device", "endpoint", "unit", "tags"}}
 	for _, d := range s.devices {
-		rows = append(rows, []string{d.id, d.link.endpoint().String(), fmt.Sprint(d.unit), fmt.Sprint(len(d.points))})
+		rows = append(rows, []string{d.id, d.endpoint, d.unit, fmt.Sprint(len(d.points))})
 	}
 	return printTable(w, rows)
 }
 
 func (s *simulator) close() error {
 	var errs []error
-	for _, server := range s.order {
+	for _, server := range s.opened {
 		errs = append(errs, server.Close())
 	}
 	return errors.Join(errs...)
-}
-
-// endpointForm is an endpoint where it stands in a site, quoted or not.
-var endpointForm = regexp.MustCompile(`(\bendpoint:\s*)("[^"]*"|'[^']*'|[^\s,}"']+)`)
-
-// tlsForm is the files of an encrypted link, behind its endpoint in the same braces. The simulator serves it without encryption.
-var tlsForm = regexp.MustCompile(`,\s*tls:\s*\{[^{}]*\}`)
-
-// redirect is a line of a site with the endpoints in it that the simulator serves.
-func (s *simulator) redirect(line string) string {
-	encrypted := false
-	line = endpointForm.ReplaceAllStringFunc(line, func(found string) string {
-		m := endpointForm.FindStringSubmatch(found)
-		endpoint, err := modbus.ParseEndpoint(strings.Trim(m[2], `"'`))
-		if err != nil {
-			return found
-		}
-		server := s.servers[modbus.LinkConfig{Endpoint: endpoint}.Place()]
-		if server == nil {
-			return found
-		}
-		encrypted = encrypted || endpoint.Transport == modbus.TLS
-		return m[1] + strconv.Quote(server.endpoint().String())
-	})
-	if encrypted {
-		line = tlsForm.ReplaceAllString(line, "")
-	}
-	return line
-}
-
-// writeSite copies the site's text with the endpoints of the simulator, and proves the copy by loading it.
-func (s *simulator) writeSite(from, to string) error {
-	text, err := os.ReadFile(from)
-	if err != nil {
-		return err
-	}
-	if a, err := os.Stat(from); err == nil {
-		if b, err := os.Stat(to); err == nil && os.SameFile(a, b) {
-			return fmt.Errorf("--write-site %s would overwrite the site itself; choose another file", to)
-		}
-	}
-	var out strings.Builder
-	for line := range strings.Lines(string(text)) {
-		out.WriteString(s.redirect(line))
-	}
-	if err := os.WriteFile(to, []byte(out.String()), 0o600); err != nil {
-		return err
-	}
-	copied, err := configs.Load(to)
-	if err != nil {
-		return fmt.Errorf("write %s beside %s, whose relative paths it keeps, and take out of that what only its own endpoints can have:\n%w", to, from, err)
-	}
-	serving := map[string]bool{}
-	for _, server := range s.order {
-		serving[server.Addr()] = true
-	}
-	for _, d := range copied.Devices {
-		for _, g := range d.Groups {
-			if e := g.Modbus.Link.Endpoint; e.Transport != modbus.Listen && !serving[e.Address] {
-				return fmt.Errorf("the endpoint of device %s could not be found in %s; write it as endpoint: \"tcp://host:port\"", d.ID, from)
-			}
-		}
-	}
-	return nil
 }

@@ -3,11 +3,11 @@ package main
 import (
 	"context"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/millgate/millgate/collector"
 	"github.com/millgate/millgate/configs"
 	"github.com/millgate/millgate/drivers"
 	"github.com/millgate/millgate/drivers/modbus"
@@ -25,7 +25,7 @@ func TestSimulateEveryLink(t *testing.T) {
 			t.Fatal(err)
 		}
 		tag := &drivers.Tag{Device: text, Name: "hours", Type: drivers.TypeUint64}
-		site.Devices = append(site.Devices, configs.Device{ID: text, Groups: []configs.Group{{Modbus: modbus.Config{
+		site.Devices = append(site.Devices, configs.Device{ID: text, Groups: []configs.Group{{Rules: []collector.TagRule{{Tag: tag}}, Modbus: &modbus.Config{
 			Device: text, Link: modbus.LinkConfig{Endpoint: endpoint}, Unit: 1, Timeout: time.Second,
 			Points: []modbus.Point{{Tag: tag, Table: modbus.HoldingRegister, Type: modbus.DataType{Name: "uint32"}}},
 		}}}})
@@ -40,17 +40,17 @@ func TestSimulateEveryLink(t *testing.T) {
 			t.Error("not closed")
 		}
 	}()
-	if !slices.Equal(s.left, endpoints[6:]) || len(s.devices) != 6 {
+	if len(s.left) != 1 || s.left[0].what != endpoints[6] || len(s.devices) != 6 {
 		t.Fatalf("%d devices are served, not %v", len(s.devices), s.left)
 	}
 	for i, d := range s.devices {
-		endpoint := d.link.endpoint()
-		if scheme, _, _ := strings.Cut(endpoint.String(), "://"); scheme != want[i] {
-			t.Errorf("%s is served as %s", d.id, endpoint)
+		endpoint, err := modbus.ParseEndpoint(d.endpoint)
+		if scheme, _, _ := strings.Cut(d.endpoint, "://"); err != nil || scheme != want[i] {
+			t.Errorf("%s is served as %s: %v", d.id, endpoint, err)
 		}
 		cfg := site.Devices[i].Groups[0].Modbus
 		cfg.Link = modbus.LinkConfig{Endpoint: endpoint}
-		driver, err := links.Driver(cfg)
+		driver, err := links.Driver(*cfg)
 		if err != nil {
 			t.Fatal(err)
 		}
