@@ -2,7 +2,6 @@ package worker
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -15,68 +14,39 @@ import (
 // sender sends one request to the server and waits for its answer. A service fault is an error that is a ua.StatusCode.
 type sender interface {
 	send(ctx context.Context, req ua.Request) (ua.Response, error)
+	bounds() *limits
 }
 
 // Nodes of namespace 0 (Part 6, A.3).
 const (
-	idNodeID         = 17
-	idStructure      = 22
-	idEnumeration    = 29
-	idReferences     = 31
-	idHierarchical   = 33
-	idHasEncoding    = 38
-	idHasTypeDef     = 40
-	idHasSubtype     = 45
-	idHasProperty    = 46
-	idHasComponent   = 47
-	idObjectsFolder  = 85
-	idServer         = 2253
-	idNamespaceArray = 2255
-	idReadLimit      = 11705
-	idBrowseLimit    = 11710
+	idNodeID        = 17
+	idStructure     = 22
+	idEnumeration   = 29
+	idReferences    = 31
+	idHierarchical  = 33
+	idHasEncoding   = 38
+	idHasTypeDef    = 40
+	idHasSubtype    = 45
+	idHasProperty   = 46
+	idHasComponent  = 47
+	idObjectsFolder = 85
+	idServer        = 2253
 )
 
 const (
 	maxReferences    = 1000    // of one node in one answer
 	maxAllReferences = 200_000 // of one node
-	smallestBatch    = 1
-	everyField       = 63 // of a reference
+	everyField       = 63      // of a reference
 	everyClass       = 0
 )
 
 const releaseTime = 2 * time.Second
 
-// inBatches calls f with parts of n things, at most *batch at a time, and makes *batch smaller when the server says that it is too much
-// (Part 4, 7.39.2: Bad_TooManyOperations).
-func inBatches(n int, batch *int, f func(from, to int) error) error {
-	for from := 0; from < n; {
-		to := min(n, from+max(*batch, smallestBatch))
-		err := f(from, to)
-		var status ua.StatusCode
-		if errors.As(err, &status) && to-from > smallestBatch && tooMuch(status) {
-			*batch = (to - from) / 2
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		from = to
-	}
-	return nil
-}
-
-func tooMuch(status ua.StatusCode) bool {
-	switch status {
-	case ua.StatusBadTooManyOperations, ua.StatusBadRequestTooLarge, ua.StatusBadResponseTooLarge, ua.StatusBadEncodingLimitsExceeded:
-		return true
-	}
-	return false
-}
-
 // read sends the reads in batches and gives as many values.
-func read(ctx context.Context, s sender, batch *int, ids []*ua.ReadValueID) ([]*ua.DataValue, error) {
+func read(ctx context.Context, s sender, ids []*ua.ReadValueID) ([]*ua.DataValue, error) {
 	values := make([]*ua.DataValue, 0, len(ids))
-	err := inBatches(len(ids), batch, func(from, to int) error {
+	l := s.bounds()
+	err := l.batches(len(ids), &l.read, nodeSize, func(from, to int) error {
 		res, err := s.send(ctx, &ua.ReadRequest{NodesToRead: ids[from:to], TimestampsToReturn: ua.TimestampsToReturnNeither})
 		if err != nil {
 			return err
@@ -96,12 +66,12 @@ func wrongAnswer(service string, res ua.Response) error {
 }
 
 // readAttributes gives one attribute of each node: its value, or nil where the server refuses it.
-func readAttributes(ctx context.Context, s sender, batch *int, nodes []*ua.NodeID, attribute ua.AttributeID) ([]any, error) {
+func readAttributes(ctx context.Context, s sender, nodes []*ua.NodeID, of ua.AttributeID) ([]any, error) {
 	ids := make([]*ua.ReadValueID, len(nodes))
 	for i, n := range nodes {
-		ids[i] = &ua.ReadValueID{NodeID: n, AttributeID: attribute, DataEncoding: &ua.QualifiedName{}}
+		ids[i] = attribute(n, of)
 	}
-	values, err := read(ctx, s, batch, ids)
+	values, err := read(ctx, s, ids)
 	if err != nil {
 		return nil, err
 	}
@@ -132,9 +102,10 @@ func each(nodes []*ua.NodeID, direction ua.BrowseDirection, reference uint32) []
 
 // browseAll gives the references for each description. A node that the server refuses has none. One request is under way at a time, and no
 // continuation point is left behind: servers have few of them.
-func browseAll(ctx context.Context, s sender, batch *int, what []*ua.BrowseDescription) ([][]*ua.ReferenceDescription, error) {
+func browseAll(ctx context.Context, s sender, what []*ua.BrowseDescription) ([][]*ua.ReferenceDescription, error) {
 	out := make([][]*ua.ReferenceDescription, 0, len(what))
-	err := inBatches(len(what), batch, func(from, to int) error {
+	l := s.bounds()
+	err := l.batches(len(what), &l.browse, nodeSize, func(from, to int) error {
 		res, err := s.send(ctx, &ua.BrowseRequest{View: &ua.ViewDescription{ViewID: ua.NewTwoByteNodeID(0)}, NodesToBrowse: what[from:to],
 			RequestedMaxReferencesPerNode: maxReferences})
 		if err != nil {

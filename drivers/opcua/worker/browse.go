@@ -15,12 +15,6 @@ import (
 	"github.com/millgate/millgate/drivers/opcua"
 )
 
-func init() {
-	questions[opcua.AskBrowse] = func(ctx context.Context, _ *session, c *client, with json.RawMessage, say func(any)) error {
-		return browse(ctx, c, with, say)
-	}
-}
-
 // browseStep is how many nodes are asked about before it is told how far it has come.
 const browseStep = 200
 
@@ -132,24 +126,18 @@ func parseFilter(text string) (func(name, path string) bool, error) {
 	return func(name, path string) bool { return r.MatchString(name) || r.MatchString(path) }, nil
 }
 
-// begin reads what the server allows, and finds the node to begin at.
+// begin reads what the server is, and finds the node to begin at.
 func (b *browser) begin(ctx context.Context) (server string, err error) {
 	const idProductName = 2261
 	t := b.types
 	if err := t.readNamespaces(ctx); err != nil {
 		return "", err
 	}
-	about, err := readAttributes(ctx, t.send, &t.batch, []*ua.NodeID{ua.NewNumericNodeID(0, idReadLimit), ua.NewNumericNodeID(0, idBrowseLimit),
-		ua.NewNumericNodeID(0, idProductName)}, ua.AttributeIDValue)
+	about, err := readAttributes(ctx, t.send, []*ua.NodeID{ua.NewNumericNodeID(0, idProductName)}, ua.AttributeIDValue)
 	if err != nil {
 		return "", err
 	}
-	for _, limit := range about[:2] {
-		if n, ok := limit.(uint32); ok && n > 0 {
-			t.batch = min(t.batch, int(n))
-		}
-	}
-	server, _ = about[2].(string)
+	server, _ = about[0].(string)
 	id := ua.NewNumericNodeID(0, idObjectsFolder)
 	if b.ask.From != "" {
 		if id, err = parseNodeID(b.ask.From, t.namespaces); err != nil {
@@ -158,7 +146,7 @@ func (b *browser) begin(ctx context.Context) (server string, err error) {
 	}
 	said := map[ua.AttributeID]any{}
 	for _, a := range []ua.AttributeID{ua.AttributeIDNodeClass, ua.AttributeIDBrowseName, ua.AttributeIDDisplayName} {
-		values, err := readAttributes(ctx, t.send, &t.batch, []*ua.NodeID{id}, a)
+		values, err := readAttributes(ctx, t.send, []*ua.NodeID{id}, a)
 		if err != nil {
 			return "", err
 		}
@@ -196,7 +184,7 @@ func (b *browser) walk(ctx context.Context) error {
 		for i, n := range step {
 			ids[i] = n.id
 		}
-		refs, err := browseAll(ctx, b.types.send, &b.types.batch, each(ids, ua.BrowseDirectionForward, idHierarchical))
+		refs, err := browseAll(ctx, b.types.send, each(ids, ua.BrowseDirectionForward, idHierarchical))
 		if err != nil {
 			return err
 		}
@@ -276,11 +264,11 @@ func (b *browser) readChains(ctx context.Context) error {
 		if len(level.ids) == 0 {
 			break
 		}
-		refs, err := browseAll(ctx, b.types.send, &b.types.batch, each(level.ids, ua.BrowseDirectionInverse, idHasSubtype))
+		refs, err := browseAll(ctx, b.types.send, each(level.ids, ua.BrowseDirectionInverse, idHasSubtype))
 		if err != nil {
 			return err
 		}
-		values, err := readAttributes(ctx, b.types.send, &b.types.batch, level.ids, ua.AttributeIDBrowseName)
+		values, err := readAttributes(ctx, b.types.send, level.ids, ua.AttributeIDBrowseName)
 		if err != nil {
 			return err
 		}

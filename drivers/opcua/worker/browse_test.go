@@ -268,6 +268,8 @@ func (f senderFunc) send(ctx context.Context, req ua.Request) (ua.Response, erro
 	return f(ctx, req)
 }
 
+func (f senderFunc) bounds() *limits { return new(limits) }
+
 func TestSlug(t *testing.T) {
 	for name, want := range map[string]string{"FeedOverride": "feed_override", "Var12": "var12", "axisX-Load": "axis_x_load", "DB3.Temp[1]": "db3_temp_1", "油温": "", "油温A": "a",
 		"__x": "x", "ABC": "abc", "PLC1_DB": "plc1_db"} {

@@ -42,13 +42,13 @@ func (b *browser) readVariables(ctx context.Context) error {
 		for i, n := range part {
 			ids[i] = n.id
 			for _, a := range variableAttributes {
-				reads = append(reads, &ua.ReadValueID{NodeID: n.id, AttributeID: a, DataEncoding: &ua.QualifiedName{}})
+				reads = append(reads, attribute(n.id, a))
 			}
 		}
 		if err := b.types.prepare(ctx, ids); err != nil { // first, so that no structure's body is dropped
 			return err
 		}
-		values, err := read(ctx, b.types.send, &b.types.batch, reads)
+		values, err := read(ctx, b.types.send, reads)
 		if err != nil {
 			return err
 		}

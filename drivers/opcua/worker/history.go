@@ -104,7 +104,7 @@ func (g *group) historic(ctx context.Context, c *client, part []span) ([]int, er
 		return nil, nil
 	}
 	var able []int
-	err := c.limits.batches(len(nodes), &c.limits.read, func(int) int { return 60 }, func(from, to int) error {
+	err := c.limits.batches(len(nodes), &c.limits.read, nodeSize, func(from, to int) error {
 		got, err := ask[*ua.ReadResponse](ctx, c, &ua.ReadRequest{TimestampsToReturn: ua.TimestampsToReturnNeither, NodesToRead: nodes[from:to]})
 		if err != nil {
 			return err

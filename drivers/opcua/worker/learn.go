@@ -88,7 +88,7 @@ func (l *learning) askDefinitions(ctx context.Context, asked []*saidType) error 
 	for i, s := range asked {
 		ids[i] = s.id
 	}
-	values, err := readAttributes(ctx, l.types.send, &l.types.batch, ids, ua.AttributeIDDataTypeDefinition)
+	values, err := readAttributes(ctx, l.types.send, ids, ua.AttributeIDDataTypeDefinition)
 	if err != nil {
 		return err
 	}
@@ -119,7 +119,7 @@ func (l *learning) askOthers(ctx context.Context, asked []*saidType) error {
 			ids, whose = append(ids, s.id), append(whose, s)
 		}
 	}
-	refs, err := browseAll(ctx, l.types.send, &l.types.batch, each(ids, ua.BrowseDirectionBoth, idReferences))
+	refs, err := browseAll(ctx, l.types.send, each(ids, ua.BrowseDirectionBoth, idReferences))
 	if err != nil {
 		return err
 	}
@@ -141,7 +141,7 @@ func (l *learning) askOthers(ctx context.Context, asked []*saidType) error {
 			}
 		}
 	}
-	values, err := readAttributes(ctx, l.types.send, &l.types.batch, properties, ua.AttributeIDValue)
+	values, err := readAttributes(ctx, l.types.send, properties, ua.AttributeIDValue)
 	if err != nil {
 		return err
 	}

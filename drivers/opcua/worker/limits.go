@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"sync"
 
@@ -12,6 +13,7 @@ const (
 	assumedRead    = 500
 	assumedMonitor = 100
 	assumedHistory = 10
+	assumedBrowse  = 100
 	mostAtOnce     = 1000
 	mostBytes      = 60 << 10 // of one request
 )
@@ -19,15 +21,15 @@ const (
 // limits are how many operations the server takes in one request (Part 5, 6.3.11 OperationLimitsType). They shrink when it says that they are
 // too many.
 type limits struct {
-	mu                                     sync.Mutex
-	read, monitor, history, browse, lookup int
+	mu                             sync.Mutex
+	read, monitor, history, browse int // 0: nobody knows yet
 }
 
 // The nodes of the operation limits (Part 6, A.3).
-var limitNodes = [...]uint32{11705, 11714, 12165, 11710, 11712}
+var limitNodes = [...]uint32{11705, 11714, 12165, 11710}
 
 func (l *limits) fields() [len(limitNodes)]*int {
-	return [...]*int{&l.read, &l.monitor, &l.history, &l.browse, &l.lookup}
+	return [...]*int{&l.read, &l.monitor, &l.history, &l.browse}
 }
 
 // learn asks the server for its limits. One that does not say keeps what was learnt of it before.
@@ -39,7 +41,7 @@ func (l *limits) learn(ctx context.Context, c *client) error {
 	got, err := ask[*ua.ReadResponse](ctx, c, &ua.ReadRequest{NodesToRead: nodes, TimestampsToReturn: ua.TimestampsToReturnNeither})
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	assumed := [...]int{assumedRead, assumedMonitor, assumedHistory, assumedMonitor, assumedMonitor}
+	assumed := [...]int{assumedRead, assumedMonitor, assumedHistory, assumedBrowse}
 	for i, f := range l.fields() {
 		if *f == 0 {
 			*f = assumed[i]
@@ -60,14 +62,16 @@ func (l *limits) learn(ctx context.Context, c *client) error {
 func (l *limits) get(f *int) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return max(*f, 1)
+	return cmp.Or(*f, assumedBrowse)
 }
 
 // shrink halves a limit of which n were too many; ok is false if it can not be less.
 func (l *limits) shrink(f *int, n int) (ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	*f = max(min(*f, n)/2, 1)
+	if half := max(n/2, 1); *f == 0 || *f > half {
+		*f = half
+	}
 	return n > 1
 }
 
@@ -79,6 +83,9 @@ func tooMany(err error) bool {
 	}
 	return false
 }
+
+// nodeSize is the size of a node in a request, about: that of a NodeID with a text.
+func nodeSize(int) int { return 60 }
 
 // batches calls do with part after part of n operations, each of at most f of them and of mostBytes; size is the bytes of one. If the server
 // finds a part too large, the limit shrinks and the part is sent again in smaller ones.

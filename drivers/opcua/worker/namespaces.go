@@ -2,7 +2,6 @@ package worker
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,19 +15,13 @@ const (
 	nodeServerState    = 2259
 )
 
-// readNamespaces asks for the server's namespace table, which may differ in each session (Part 5, 6.3.1).
-func readNamespaces(ctx context.Context, c *client) ([]string, error) {
-	got, err := ask[*ua.ReadResponse](ctx, c, &ua.ReadRequest{NodesToRead: []*ua.ReadValueID{attribute(ua.NewNumericNodeID(0, nodeNamespaceArray), ua.AttributeIDValue)}})
+// readNamespaces asks for the server's namespace table, which may differ in each session (Part 5, 6.3.1); nil if it does not tell.
+func readNamespaces(ctx context.Context, s sender) ([]string, error) {
+	values, err := readAttributes(ctx, s, []*ua.NodeID{ua.NewNumericNodeID(0, nodeNamespaceArray)}, ua.AttributeIDValue)
 	if err != nil {
 		return nil, err
 	}
-	if len(got.Results) != 1 {
-		return nil, ua.StatusBadUnknownResponse
-	}
-	uris, ok := got.Results[0].Value.Value().([]string)
-	if !ok {
-		return nil, fmt.Errorf("the server does not tell its namespaces: %w", got.Results[0].Status)
-	}
+	uris, _ := values[0].([]string)
 	return uris, nil
 }
 

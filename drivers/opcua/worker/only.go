@@ -93,6 +93,8 @@ func (c *client) close() {
 	_ = guarded(func() error { return c.c.Close(ctx) })
 }
 
+func (c *client) bounds() *limits { return c.limits }
+
 // silence is how long the server has not answered.
 func (c *client) silence() time.Duration { return time.Since(c.began) - time.Duration(c.heard.Load()) }
 

@@ -14,7 +14,6 @@ import (
 const (
 	rootDepth  = 6      // below Objects, to which a root is searched
 	rootNodes  = 20_000 // that are looked at
-	pathBatch  = 100    // nodes in a browse
 	namedRoots = 10     // that a message lists
 )
 
@@ -22,7 +21,6 @@ const (
 type paths struct {
 	send  sender
 	uris  []string
-	batch int
 	found map[string]*ua.NodeID // by the path; the root is ""
 	types map[string]bool       // TypeDefinitions, and whether they are of the root's type
 }
@@ -30,7 +28,7 @@ type paths struct {
 // findPaths gives the node at each path below root, or nil; the error says that the root was not found, and is then a ua.StatusCode at its
 // end, or that nothing can be asked.
 func findPaths(ctx context.Context, send sender, uris []string, root opcua.Root, wanted []string) (map[string]*ua.NodeID, error) {
-	p := &paths{send: send, uris: uris, batch: pathBatch, found: map[string]*ua.NodeID{}, types: map[string]bool{}}
+	p := &paths{send: send, uris: uris, found: map[string]*ua.NodeID{}, types: map[string]bool{}}
 	id, err := p.root(ctx, root)
 	if err != nil {
 		return nil, err
@@ -75,7 +73,7 @@ func (p *paths) descend(ctx context.Context, steps [][]string, depth int) (more 
 	if len(ids) == 0 {
 		return false, nil
 	}
-	children, err := browseAll(ctx, p.send, &p.batch, each(ids, ua.BrowseDirectionForward, idHierarchical))
+	children, err := browseAll(ctx, p.send, each(ids, ua.BrowseDirectionForward, idHierarchical))
 	if err != nil {
 		return false, err
 	}
@@ -156,7 +154,7 @@ func (p *paths) instances(ctx context.Context, wanted *ua.NodeID) (found []*ua.R
 	seen := newSet(nil)
 	level := []*ua.NodeID{ua.NewNumericNodeID(0, idObjectsFolder)}
 	for depth := 0; depth < rootDepth && len(level) > 0 && len(seen.ids) < rootNodes; depth++ {
-		below, err := browseAll(ctx, p.send, &p.batch, each(level, ua.BrowseDirectionForward, idHierarchical))
+		below, err := browseAll(ctx, p.send, each(level, ua.BrowseDirectionForward, idHierarchical))
 		if err != nil {
 			return nil, err
 		}
@@ -195,7 +193,7 @@ func (p *paths) isOf(ctx context.Context, typ *ua.ExpandedNodeID, wanted *ua.Nod
 			p.types[begin] = true
 			return true, nil
 		}
-		above, err := browseAll(ctx, p.send, &p.batch, each([]*ua.NodeID{id}, ua.BrowseDirectionInverse, idHasSubtype))
+		above, err := browseAll(ctx, p.send, each([]*ua.NodeID{id}, ua.BrowseDirectionInverse, idHasSubtype))
 		if err != nil {
 			return false, err
 		}

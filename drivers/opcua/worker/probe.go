@@ -12,8 +12,6 @@ import (
 	"github.com/millgate/millgate/drivers/opcua"
 )
 
-func init() { questions[opcua.AskProbe] = probe }
-
 // probe reads points once, as a polled group of their own would.
 func probe(ctx context.Context, s *session, c *client, with json.RawMessage, say func(any)) error {
 	var setup opcua.GroupSetup

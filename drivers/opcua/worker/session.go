@@ -241,6 +241,9 @@ func (s *session) begin(ctx context.Context, c *client) error {
 	if err != nil {
 		return err
 	}
+	if uris == nil {
+		return &drivers.Error{Cause: drivers.CauseServerNotReady, Err: fmt.Errorf("%s does not tell its namespaces, so that no node can be found: look at its own log", s.server.Endpoint)}
+	}
 	c.setNamespaces(uris)
 	known := newTypes(&s.via)
 	s.types.Store(known)

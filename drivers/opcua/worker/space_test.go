@@ -21,7 +21,10 @@ type space struct {
 	points   map[string][]*ua.ReferenceDescription
 	most     int // continuation points at the same time
 	requests int
+	allows   limits
 }
+
+func (s *space) bounds() *limits { return &s.allows }
 
 type spaceNode struct {
 	id         *ua.NodeID

@@ -89,7 +89,7 @@ func (t *types) learnStatesBelow(ctx context.Context, machines []*ua.NodeID) err
 	var about []stateNode
 	level := append(machines, typeIDs...)
 	for range maxSupertypes {
-		refs, err := browseAll(ctx, t.send, &t.batch, each(level, ua.BrowseDirectionBoth, idReferences))
+		refs, err := browseAll(ctx, t.send, each(level, ua.BrowseDirectionBoth, idReferences))
 		if err != nil {
 			return err
 		}
@@ -122,7 +122,7 @@ func isState(r *ua.ReferenceDescription) bool {
 
 // readStates reads the numbers of states, of which the rest is known.
 func (t *types) readStates(ctx context.Context, states []*ua.NodeID, about []stateNode) error {
-	refs, err := browseAll(ctx, t.send, &t.batch, each(states, ua.BrowseDirectionForward, idHasProperty))
+	refs, err := browseAll(ctx, t.send, each(states, ua.BrowseDirectionForward, idHasProperty))
 	if err != nil {
 		return err
 	}
@@ -135,7 +135,7 @@ func (t *types) readStates(ctx context.Context, states []*ua.NodeID, about []sta
 			}
 		}
 	}
-	values, err := readAttributes(ctx, t.send, &t.batch, numbers, ua.AttributeIDValue)
+	values, err := readAttributes(ctx, t.send, numbers, ua.AttributeIDValue)
 	if err != nil {
 		return err
 	}
@@ -154,7 +154,7 @@ func (t *types) readStates(ctx context.Context, states []*ua.NodeID, about []sta
 
 // follow gives the nodes to which one kind of reference leads, each once.
 func (t *types) follow(ctx context.Context, from []*ua.NodeID, direction ua.BrowseDirection, reference uint32) ([]*ua.NodeID, error) {
-	refs, err := browseAll(ctx, t.send, &t.batch, each(from, direction, reference))
+	refs, err := browseAll(ctx, t.send, each(from, direction, reference))
 	if err != nil {
 		return nil, err
 	}

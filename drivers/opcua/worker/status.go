@@ -3,8 +3,6 @@ package worker
 import (
 	"bytes"
 	"encoding/json"
-	"os"
-	"strconv"
 	"time"
 
 	"github.com/millgate/millgate/drivers/opcua"
@@ -12,7 +10,7 @@ import (
 
 const (
 	statusEvery = time.Second
-	statusLong  = 30 * time.Second // after which it is told though nothing but the memory has changed
+	statusLong  = 30 * time.Second // after which it is told though nothing but the clock has changed
 	mostRefused = 50               // nodes in a status
 )
 
@@ -25,7 +23,7 @@ func (s *session) status() opcua.ServerStatus {
 		Endpoint: s.server.Endpoint, State: at.state, Since: at.since,
 		Policy: s.server.Policy, Mode: s.server.Mode, User: s.server.User.Kind(), Fingerprint: at.info.Fingerprint,
 		Sessions: s.count.sessions.Load(), Reactivated: s.count.reactivated.Load(), Republished: s.count.republished.Load(),
-		Overflows: s.count.overflows.Load(), Gaps: s.count.gaps.Load(), FromHistory: s.count.history.Load(), PID: os.Getpid(),
+		Overflows: s.count.overflows.Load(), Gaps: s.count.gaps.Load(), FromHistory: s.count.history.Load(),
 	}
 	if !at.info.Expires.IsZero() {
 		t.Expires = at.info.Expires.UnixMilli()
@@ -75,39 +73,19 @@ type teller struct {
 // due is the frame's body if there is something to tell.
 func (l *teller) due(s *session, now time.Time) []byte {
 	t := s.status()
-	if t.Offset != nil { // it moves by itself
-		rounded := *t.Offset / 100 * 100
+	exact := t.Offset
+	if exact != nil { // it moves by itself
+		rounded := *exact / 100 * 100
 		t.Offset = &rounded
 	}
 	plain, err := json.Marshal(t)
 	if err != nil || bytes.Equal(plain, l.last) && now.Sub(l.at) < statusLong {
 		return nil
 	}
-	l.last, l.at = plain, now
-	t.RSS = residentSet()
-	if offset, known, _ := s.clock.state(); known {
-		t.Offset = &offset
-	}
+	l.last, l.at, t.Offset = plain, now, exact
 	body, err := json.Marshal(t)
 	if err != nil {
 		return nil
 	}
 	return body
-}
-
-// residentSet is the memory that the process holds; 0: the system does not tell.
-func residentSet() uint64 {
-	b, err := os.ReadFile("/proc/self/statm")
-	if err != nil {
-		return 0
-	}
-	fields := bytes.Fields(b)
-	if len(fields) < 2 {
-		return 0
-	}
-	pages, err := strconv.ParseUint(string(fields[1]), 10, 64)
-	if err != nil {
-		return 0
-	}
-	return pages * uint64(os.Getpagesize())
 }

@@ -55,8 +55,7 @@ func (e *enumeration) text(v int64) string {
 
 // types is what is known of a server's data types, for one session. The readers of its points ask it while it learns more.
 type types struct {
-	send  sender
-	batch int // nodes in one request, at most; a server that takes fewer makes it smaller
+	send sender
 
 	mu         sync.RWMutex
 	namespaces []string
@@ -70,12 +69,9 @@ type types struct {
 
 // newTypes knows the built-in types only.
 func newTypes(send sender) *types {
-	return &types{send: send, batch: defaultBatch, nodes: map[string]string{}, known: map[string]*dataType{},
+	return &types{send: send, nodes: map[string]string{}, known: map[string]*dataType{},
 		encodings: map[string]*dataType{}, met: map[string]*ua.NodeID{}, states: map[string]stateNode{}, metStates: map[string]bool{}}
 }
-
-// defaultBatch is how many nodes stand in one request to a server that does not say how many may.
-const defaultBatch = 500
 
 // prepare learns the data types of the nodes: the structures with their fields, the texts of enumerations, and the states of the state machines
 // whose state they tell. It also learns the structures and states that readers met since and did not know, so calling it again, with no node, is
@@ -84,7 +80,7 @@ func (t *types) prepare(ctx context.Context, nodes []*ua.NodeID) error {
 	if err := t.readNamespaces(ctx); err != nil {
 		return err
 	}
-	values, err := readAttributes(ctx, t.send, &t.batch, nodes, ua.AttributeIDDataType)
+	values, err := readAttributes(ctx, t.send, nodes, ua.AttributeIDDataType)
 	if err != nil {
 		return err
 	}
@@ -114,16 +110,13 @@ func (t *types) prepare(ctx context.Context, nodes []*ua.NodeID) error {
 }
 
 func (t *types) readNamespaces(ctx context.Context) error {
-	values, err := readAttributes(ctx, t.send, &t.batch, []*ua.NodeID{ua.NewNumericNodeID(0, idNamespaceArray)}, ua.AttributeIDValue)
-	if err != nil {
-		return err
-	}
-	if names, ok := values[0].([]string); ok {
+	names, err := readNamespaces(ctx, t.send)
+	if err == nil && names != nil {
 		t.mu.Lock()
 		t.namespaces = names
 		t.mu.Unlock()
 	}
-	return nil
+	return err
 }
 
 // takeMet is the encodings that were met and not known.
@@ -138,7 +131,7 @@ func (t *types) takeMet() (ids []*ua.NodeID) {
 
 // dataTypesOf asks which data types have these encodings.
 func (t *types) dataTypesOf(ctx context.Context, encodings []*ua.NodeID) (ids []*ua.NodeID, err error) {
-	refs, err := browseAll(ctx, t.send, &t.batch, each(encodings, ua.BrowseDirectionInverse, idHasEncoding))
+	refs, err := browseAll(ctx, t.send, each(encodings, ua.BrowseDirectionInverse, idHasEncoding))
 	if err != nil {
 		return nil, err
 	}

@@ -16,7 +16,12 @@ const (
 )
 
 // via sends through the connection that is in use: what is known of types outlives one.
-type via struct{ c atomic.Pointer[client] }
+type via struct {
+	c      atomic.Pointer[client]
+	limits *limits
+}
+
+func (v *via) bounds() *limits { return v.limits }
 
 func (v *via) send(ctx context.Context, req ua.Request) (ua.Response, error) {
 	c := v.c.Load()

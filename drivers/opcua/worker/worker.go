@@ -29,7 +29,12 @@ import (
 type question func(ctx context.Context, s *session, c *client, with json.RawMessage, say func(any)) error
 
 // questions are the kinds of Question that are answered, by their What.
-var questions = map[string]question{}
+var questions = map[string]question{
+	opcua.AskBrowse: func(ctx context.Context, _ *session, c *client, with json.RawMessage, say func(any)) error {
+		return browse(ctx, c, with, say)
+	},
+	opcua.AskProbe: probe,
+}
 
 // Run serves a gateway over in and out until in ends; the error says why it had to end before.
 func Run(in io.Reader, out io.Writer) error {
@@ -76,6 +81,7 @@ func newWorker(setup opcua.Setup, out *output) *worker {
 	s := &session{
 		server: setup.Server, password: setup.Password, trust: &opcua.Trust{Dir: setup.Server.Trust}, clock: newClock(setup.Server.Clock), log: &logger{out: out},
 	}
+	s.via.limits = &s.limits
 	if s.server.Timeout <= 0 {
 		s.server.Timeout = 5 * time.Second
 	}
