@@ -22,12 +22,8 @@ func (l *loop) open(ticks uint64, late bool) {
 	l.account.Skipped = count(l.account.Skipped, drivers.CauseOverrun, ticks*n)
 }
 
-// poll books the outcome of a Read that owes one reading per tag, or of none if it came too late, and leaves the readings that must be
-// stored.
-func (l *loop) poll(ctx context.Context, readings []drivers.Reading, err error, c cycleTime, late bool) []drivers.Reading {
-	if late {
-		return l.readings[:0]
-	}
+// poll books the outcome of a Read that owes one reading per tag, and leaves the readings that must be stored.
+func (l *loop) poll(ctx context.Context, readings []drivers.Reading, err error, c cycleTime) []drivers.Reading {
 	readings = l.book(ctx, readings, err, c.wall)
 	l.events = inspect(l.watched, readings, l.events, l.clock.now())
 	return l.reportByException(readings, c.tick, c.quarter)

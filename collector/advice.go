@@ -7,8 +7,8 @@ import (
 // advice says what to look at first when a device does not answer.
 var advice = map[drivers.Cause]drivers.EventText{
 	drivers.CauseTimeout: {
-		ZH: "请检查设备是否通电、接线是否松动、站号（unit）和串口参数是否与设备一致。",
-		EN: "Check that it has power, that its cable is in place, and that unit id and serial settings are the device's own.",
+		ZH: "请检查设备是否通电、接线是否松动；Modbus 设备还要检查站号（unit）和串口参数是否与设备一致。",
+		EN: "Check that it has power and that its cable is in place; with Modbus, that unit id and serial settings are the device's own.",
 	},
 	drivers.CauseRefused: {
 		ZH: "请检查端口号是否正确、设备是否已启用该协议，以及是否有其他软件占满了设备的连接数。",
@@ -23,8 +23,8 @@ var advice = map[drivers.Cause]drivers.EventText{
 		EN: "Check that cable and power are steady, and that no other software takes the connection over.",
 	},
 	drivers.CauseGarbled: {
-		ZH: "请检查协议类型（TCP、RTU、RTU over TCP）、波特率和校验位，以及总线上是否有重复的站号。",
-		EN: "Check the protocol (TCP, RTU, RTU over TCP), baud rate and parity, and that no two units on the line have the same id.",
+		ZH: "请检查该地址上的协议；Modbus 设备请检查协议类型（TCP、RTU、RTU over TCP）、波特率和校验位，以及总线上是否有重复的站号。",
+		EN: "Check which protocol is spoken at this address; with Modbus, the framing (TCP, RTU, RTU over TCP), baud rate and parity, and that no two units on the line have the same id.",
 	},
 	drivers.CauseLinkBusy: {
 		ZH: "请用 millgate check 查看线路一个周期需要多长时间：加大采集间隔、减少测点、提高波特率，或增加一条线路。",

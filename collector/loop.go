@@ -116,9 +116,10 @@ func (l *loop) cycle(ctx context.Context, tick time.Duration) (next time.Duratio
 	at.wall = l.clock.wall()
 	l.open(uint64((next-tick)/l.group.Interval), late)
 	switch {
+	case late:
 	case l.subscription == nil:
-		readings = l.poll(ctx, readings, err, at, late)
-	case !late:
+		readings = l.poll(ctx, readings, err, at)
+	default:
 		readings = l.take(ctx, readings, err, at)
 	}
 	l.device.missed(l.account.Due)

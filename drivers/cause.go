@@ -92,9 +92,6 @@ type CauseText struct {
 	EN, ZH string
 }
 
-// Causes lists every cause with its meaning, in the order of the documentation.
-func Causes() []CauseText { return causes }
-
 var causes = []CauseText{
 	{CauseTimeout, "the device did not answer in time", "设备未在规定时间内应答"},
 	{CauseRefused, "the device's address refuses the connection", "设备地址拒绝连接"},
@@ -169,3 +166,6 @@ var causes = []CauseText{
 	{CauseCounterSwap, "the counter goes on from another reading, as after a change of meters", "计数器从另一读数继续，可能更换了表计"},
 	{CauseCounterSpike, "the counter jumped further than it can have counted", "计数器跳变超出合理范围"},
 }
+
+// Causes lists every cause with its meaning, in the order of the documentation. It must not be changed.
+func Causes() []CauseText { return causes }

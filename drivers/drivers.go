@@ -108,8 +108,8 @@ type Committer interface {
 
 // Subscriber is what a Driver also implements if its device tells by itself what has changed. Its Read returns what came since the last
 // call: of each tag none, one or several readings, oldest first, those of one device time in point-map order. A tag that is not among them
-// still has its last value, as long as Read fails no more than before. Nothing is due by the schedule then, only what the device had to
-// tell: what was received, and what Lost says.
+// still holds its last value, unless Read fails; CauseBackOff means that nobody knows yet. Nothing is due by the schedule then, only what
+// the device had to tell: what was received, and what Lost says.
 type Subscriber interface {
 	// Lost appends to dst what the device had to tell and will never come, since the last call. The poll loop calls it after each Read,
 	// never concurrently with one.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"maps"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -106,10 +105,11 @@ func (g *gateway) makeDevices(seen map[string]int64) error {
 	tellers := map[string]bool{} // devices that may have kept what happened meanwhile
 	for _, d := range g.site.Devices {
 		for _, group := range d.Groups {
-			tellers[d.ID] = group.OPCUA != nil
+			if group.OPCUA != nil {
+				tellers[d.ID] = true
+			}
 		}
 	}
-	maps.DeleteFunc(tellers, func(_ string, is bool) bool { return !is })
 	last, err := g.queue.Latest(tellers)
 	if err != nil {
 		g.log.Warn("what the servers' histories hold of the time before this start may come twice", "error", err)

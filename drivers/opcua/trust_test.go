@@ -240,7 +240,7 @@ func TestHalfAnIdentity(t *testing.T) {
 
 func TestKeyOpenToOthers(t *testing.T) {
 	if runtime.GOOS == "windows" {
-		t.Skip("no modes")
+		t.Skip("this system has no file modes; it runs on the others")
 	}
 	trust := newTrust(t)
 	if _, err := trust.Identity(ownURI); err != nil {
