@@ -20,9 +20,10 @@ type subscription struct {
 // statement is what the gateway has said of a tag, or must.
 type statement struct {
 	covered bool            // the tag was declared bad, because the device can not be read
-	quality drivers.Quality // of the held value that was covered; Bad: there was none
-	cause   drivers.Cause
-	owed    bool // the store refused what was held last
+	held    bool            // it held something before, with
+	quality drivers.Quality // this
+	cause   drivers.Cause   // and this
+	owed    bool            // the store refused what was held last
 }
 
 func newSubscription(driver drivers.Subscriber, tags []TagRule, watched []watch) *subscription {
@@ -99,20 +100,31 @@ func (l *loop) receive(readings []drivers.Reading, tick time.Duration) []drivers
 // silence what a tag holds, and after an interruption that it holds it still.
 func (l *loop) restate(readings []drivers.Reading, c cycleTime, mark bool) []drivers.Reading {
 	for i := range l.held {
-		h, ours, rule := &l.held[i], &l.subscription.ours[i], &l.group.Tags[i]
+		h, ours := &l.held[i], &l.subscription.ours[i]
 		if ours.covered {
-			if ours.quality == drivers.Bad && h.value.IsZero() && ours.cause == "" {
-				continue // there was nothing before; the device will tell
+			if !ours.held {
+				continue // there was nothing before: the device will tell
 			}
 			h.quality, h.cause = ours.quality, ours.cause
-		} else if !h.known && !ours.owed || h.known && h.stored == c.tick ||
-			!mark && !ours.owed && (rule.MaxSilence == 0 || c.tick-h.stored < rule.MaxSilence) {
+		} else if !l.due(i, c.tick, mark) {
 			continue
 		}
 		*ours = statement{}
 		readings = l.say(readings, i, c)
 	}
 	return readings
+}
+
+// due says whether a tag must be told again that was not interrupted.
+func (l *loop) due(i int, tick time.Duration, mark bool) bool {
+	h, silence := &l.held[i], l.group.Tags[i].MaxSilence
+	switch {
+	case l.subscription.ours[i].owed:
+		return true
+	case !h.known, h.stored == tick:
+		return false
+	}
+	return mark || silence > 0 && tick-h.stored >= silence
 }
 
 // declareBad appends that the tags can not be read: once, and at the marks.
@@ -124,7 +136,7 @@ func (l *loop) declareBad(cause drivers.Cause, c cycleTime, mark bool) []drivers
 			continue
 		}
 		if !ours.covered {
-			*ours = statement{covered: true, quality: h.quality, cause: h.cause}
+			*ours = statement{covered: true, held: h.known || ours.owed, quality: h.quality, cause: h.cause}
 		}
 		ours.owed = false
 		h.quality, h.cause = drivers.Bad, cause

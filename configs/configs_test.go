@@ -214,13 +214,13 @@ func TestPasswordFile(t *testing.T) {
 	if err := os.WriteFile(file, []byte("secret\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := readSecret(file); got != "secret" || err != nil {
+	if got, err := ReadSecret(file); got != "secret" || err != nil {
 		t.Errorf("%q, %v", got, err)
 	}
 	if err := os.Chmod(file, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := readSecret(file); err == nil || !strings.Contains(err.Error(), "chmod 600") {
+	if _, err := ReadSecret(file); err == nil || !strings.Contains(err.Error(), "chmod 600") {
 		t.Errorf("world-readable: %v", err)
 	}
 }

@@ -3,8 +3,6 @@ package configs
 import (
 	"cmp"
 	"fmt"
-	"net"
-	"net/url"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -16,7 +14,6 @@ import (
 )
 
 const (
-	opcuaPort             = "4840"
 	defaultRequestTimeout = 5 * time.Second
 	defaultSessionTimeout = time.Minute
 )
@@ -31,12 +28,6 @@ type opcuaSpec struct {
 	budget   Budget // its own and the map's
 }
 
-var (
-	policies = []string{string(opcua.PolicyNone), string(opcua.Basic256Sha256), string(opcua.Aes128Sha256RsaOaep), string(opcua.Aes256Sha256RsaPss),
-		string(opcua.Basic256), string(opcua.Basic128Rsa15)}
-	modes = []string{string(opcua.ModeNone), string(opcua.Sign), string(opcua.SignAndEncrypt)}
-)
-
 func (s *site) readOPCUA(n ast.Node, d *deviceSpec) {
 	o := &opcuaSpec{at: nodes{"": n}, acquire: subscribe}
 	d.opcua = o
@@ -45,8 +36,8 @@ func (s *site) readOPCUA(n ast.Node, d *deviceSpec) {
 	policy, mode := "", ""
 	s.object(n, "opcua", o.at.keeping(
 		must("endpoint", s.serverEndpoint(&srv.Endpoint)),
-		may("security_policy", s.choice(&policy, "security_policy", policies...)),
-		may("security_mode", s.choice(&mode, "security_mode", modes...)),
+		may("security_policy", s.choice(&policy, "security_policy", words(opcua.Policies)...)),
+		may("security_mode", s.choice(&mode, "security_mode", words(opcua.Modes)...)),
 		may("user", func(n ast.Node) { s.readUser(n, o) }),
 		may("allow_deprecated", s.boolean(&srv.AllowDeprecated)),
 		may("allow_plain_password", s.boolean(&srv.AllowPlainPassword)),
@@ -63,6 +54,14 @@ func (s *site) readOPCUA(n ast.Node, d *deviceSpec) {
 	s.checkSecurity(o)
 }
 
+// words are values as somebody writes them.
+func words[T ~string](all []T) (words []string) {
+	for _, one := range all {
+		words = append(words, string(one))
+	}
+	return words
+}
+
 // serverEndpoint reads opc.tcp://host:port/path; the port may be left out.
 func (s *site) serverEndpoint(into *string) func(ast.Node) {
 	return func(n ast.Node) {
@@ -70,15 +69,12 @@ func (s *site) serverEndpoint(into *string) func(ast.Node) {
 		if !ok {
 			return
 		}
-		at, err := url.Parse(text)
-		if err != nil || at.Scheme != "opc.tcp" || at.Hostname() == "" || at.User != nil || at.RawQuery != "" || at.Fragment != "" || !validPort(at) {
-			s.at(n, "endpoint %q: write it as opc.tcp://host:4840, or opc.tcp://host:4840/path", text)
+		at, err := opcua.ParseEndpoint(text)
+		if err != nil {
+			s.at(n, "%v", err)
 			return
 		}
-		if at.Port() == "" {
-			at.Host = net.JoinHostPort(at.Hostname(), opcuaPort)
-		}
-		*into = at.String()
+		*into = at
 	}
 }
 

@@ -2,6 +2,7 @@ package configs
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"runtime"
 	"strings"
@@ -30,27 +31,35 @@ func (c secret) reader() func() (string, error) {
 	switch {
 	case c.twice():
 	case c.file != "":
-		return func() (string, error) { return readSecret(c.file) }
+		return func() (string, error) {
+			text, err := ReadSecret(c.file)
+			if err != nil {
+				err = fmt.Errorf("password_file: %w", err)
+			}
+			return text, err
+		}
 	case c.env != "":
 		return func() (string, error) { return envSecret(c.env) }
 	}
 	return nil
 }
 
-// readSecret reads a secret from a file that only its owner and group may read.
-func readSecret(file string) (string, error) {
-	info, err := os.Stat(file)
+// ReadSecret reads a secret from a file that only its owner and group may read.
+func ReadSecret(file string) (string, error) {
+	f, err := os.Open(file)
 	if err != nil {
-		return "", fmt.Errorf("password_file: %w", err)
+		return "", err
+	}
+	defer func() { _ = f.Close() }() // only read
+	info, err := f.Stat()
+	if err != nil {
+		return "", err
 	}
 	if runtime.GOOS != "windows" && info.Mode().Perm()&0o007 != 0 {
-		return "", fmt.Errorf("password_file %s may be read by every user of this machine: chmod 600 %s", file, file)
+		return "", fmt.Errorf("%s may be read by every user of this machine: chmod 600 %s", file, file)
 	}
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return "", fmt.Errorf("password_file: %w", err)
-	}
-	return strings.TrimRight(string(text), "\r\n"), nil
+	text, err := io.ReadAll(f)
+	return strings.TrimRight(string(text), "\r\n"), err
 }
 
 func envSecret(name string) (string, error) {

@@ -6,11 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"net/url"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -69,8 +66,6 @@ type browseFlags struct {
 }
 
 const (
-	opcuaScheme    = "opc.tcp"
-	opcuaPort      = "4840"
 	defaultTrust   = "opcua"
 	browseSessions = time.Minute
 )
@@ -139,18 +134,15 @@ func (f *browseFlags) server(args []string, server serverOf) (opcua.Server, erro
 	s := opcua.Server{Policy: opcua.Policy(f.policy), Mode: opcua.Mode(f.mode), AllowDeprecated: f.deprecated, AllowPlainPassword: f.plain,
 		Timeout: f.timeout, SessionTimeout: browseSessions, Trust: f.trust, ApplicationURI: opcua.ApplicationURI("browse", "millgate"),
 		User: opcua.User{Name: f.user, CertFile: f.certFile, KeyFile: f.keyFile}}
-	at, err := url.Parse(args[0])
-	if err != nil || at.Scheme != opcuaScheme || at.Hostname() == "" || at.User != nil || at.RawQuery != "" || at.Fragment != "" {
-		return s, fmt.Errorf("endpoint %q: write it as opc.tcp://host:4840, or name a site and a device", args[0])
+	endpoint, err := opcua.ParseEndpoint(args[0])
+	if err != nil {
+		return s, fmt.Errorf("%w, or name a site and a device", err)
 	}
-	if at.Port() == "" {
-		at.Host = net.JoinHostPort(at.Hostname(), opcuaPort)
-	}
-	s.Endpoint = at.String()
+	s.Endpoint = endpoint
 	switch {
-	case !slices.Contains([]opcua.Policy{opcua.PolicyNone, opcua.Basic256Sha256, opcua.Aes128Sha256RsaOaep, opcua.Aes256Sha256RsaPss, opcua.Basic256, opcua.Basic128Rsa15}, s.Policy):
+	case !slices.Contains(opcua.Policies, s.Policy):
 		return s, fmt.Errorf("--policy %q: use %s, %s, %s or %s", f.policy, opcua.Basic256Sha256, opcua.Aes128Sha256RsaOaep, opcua.Aes256Sha256RsaPss, opcua.PolicyNone)
-	case !slices.Contains([]opcua.Mode{opcua.ModeNone, opcua.Sign, opcua.SignAndEncrypt}, s.Mode):
+	case !slices.Contains(opcua.Modes, s.Mode):
 		return s, fmt.Errorf("--mode %q: use %s, %s or %s", f.mode, opcua.SignAndEncrypt, opcua.Sign, opcua.ModeNone)
 	case (s.Policy == opcua.PolicyNone) != (s.Mode == opcua.ModeNone):
 		return s, errors.New("--policy None and --mode None go together")
@@ -166,19 +158,6 @@ func (f *browseFlags) server(args []string, server serverOf) (opcua.Server, erro
 		s.User.Password = func() (string, error) { return readPassword(f.passwordFile) }
 	}
 	return s, nil
-}
-
-// readPassword reads a password from a file that not everybody may read.
-func readPassword(file string) (string, error) {
-	info, err := os.Stat(file)
-	if err != nil {
-		return "", fmt.Errorf("--password-file: %w", err)
-	}
-	if runtime.GOOS != "windows" && info.Mode().Perm()&0o007 != 0 {
-		return "", fmt.Errorf("--password-file %s may be read by every user of this machine: chmod 600 %s", file, file)
-	}
-	text, err := os.ReadFile(file)
-	return strings.TrimRight(string(text), "\r\n"), err
 }
 
 // run asks the server and writes the map.

@@ -11,6 +11,8 @@ import (
 	"unicode"
 
 	"github.com/spf13/cobra"
+
+	"github.com/millgate/millgate/configs"
 )
 
 // format is the value of --output: text for people, json for scripts.
@@ -95,4 +97,13 @@ func newLog(w io.Writer, zone *time.Location) *slog.Logger {
 			return a
 		},
 	}))
+}
+
+// readPassword reads what --password-file names.
+func readPassword(file string) (string, error) {
+	text, err := configs.ReadSecret(file)
+	if err != nil {
+		err = fmt.Errorf("--password-file: %w", err)
+	}
+	return text, err
 }

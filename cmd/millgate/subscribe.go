@@ -161,11 +161,11 @@ func (s *subscription) options() (mqtt.ClientOptions, error) {
 		o.SetClientID("millgate-subscribe-" + ulid.Make().String())
 	}
 	if s.passwordFile != "" {
-		password, err := os.ReadFile(s.passwordFile)
+		password, err := readPassword(s.passwordFile)
 		if err != nil {
-			return *o, fmt.Errorf("--password-file: %w", err)
+			return *o, err
 		}
-		o.SetPassword(strings.TrimRight(string(password), "\r\n"))
+		o.SetPassword(password)
 	}
 	trust := &tls.Config{MinVersion: tls.VersionTLS12}
 	if s.caFile != "" {

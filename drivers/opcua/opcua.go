@@ -72,6 +72,9 @@ const (
 	Basic128Rsa15       Policy = "Basic128Rsa15"
 )
 
+// Policies are all of them.
+var Policies = []Policy{PolicyNone, Basic256Sha256, Aes128Sha256RsaOaep, Aes256Sha256RsaPss, Basic256, Basic128Rsa15}
+
 // Deprecated says that the policy is no longer secure (Part 7, 6.6).
 func (p Policy) Deprecated() bool { return p == Basic256 || p == Basic128Rsa15 }
 
@@ -87,6 +90,9 @@ const (
 	Sign           Mode = "Sign"
 	SignAndEncrypt Mode = "SignAndEncrypt"
 )
+
+// Modes are all of them.
+var Modes = []Mode{ModeNone, Sign, SignAndEncrypt}
 
 // User is who reads. The zero User is anonymous.
 type User struct {
