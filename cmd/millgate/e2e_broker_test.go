@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -96,7 +97,16 @@ func (b *broker) start(t *testing.T) {
 	})
 }
 
-func (b *broker) kill() { b.server.kill() }
+// kill ends the broker once it has saved who subscribes: else what a gateway publishes after its return, before the subscriber is there
+// again, is for nobody.
+func (b *broker) kill(t *testing.T) {
+	t.Helper()
+	eventually(t, 10*time.Second, "the broker has saved its subscriptions", func() bool {
+		saved, _ := os.ReadFile(b.path("mosquitto.db")) // it comes with the first autosave
+		return bytes.Contains(saved, []byte("millgate/v1/#"))
+	})
+	b.server.kill()
+}
 
 // hang leaves the connections open and nobody behind them.
 func (b *broker) hang(t *testing.T) {

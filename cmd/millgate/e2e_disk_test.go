@@ -100,7 +100,7 @@ func testDiskFull(t *testing.T) {
 	disk := mount(t, "-t", "tmpfs", "-o", "size=10m", "tmpfs")
 	b := newBroker(t)
 	r := record(t, b)
-	b.kill()
+	b.kill(t)
 	s := writeSite(t, filepath.Join(disk, "queue"), "commit_interval: 100ms, max_size: 16MiB", b.uplink(), noise(t, 12, 10))
 	gateway := s.run(t)
 	eventually(t, 2*time.Minute, "the gateway says again and again what it gives up", func() bool {

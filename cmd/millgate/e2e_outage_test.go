@@ -16,7 +16,7 @@ func testBrokerOutage(t *testing.T) {
 	const outage = time.Minute
 	b := newBroker(t)
 	r := record(t, b)
-	b.kill()
+	b.kill(t)
 
 	counter, port := newCounter(t), freePort(t)
 	startPymodbus(t, "tcp", fmt.Sprint(port))
@@ -29,7 +29,7 @@ func testBrokerOutage(t *testing.T) {
 
 	b.hang(t) // what is sent now reaches a broker that will never see it
 	time.Sleep(3 * time.Second)
-	b.kill()
+	b.kill(t)
 	before := r.count(buffer.Readings)
 	time.Sleep(outage)
 	b.start(t)
@@ -69,8 +69,11 @@ func testKill(t *testing.T) {
 	counter := newCounter(t)
 	s := writeSite(t, t.TempDir(), "commit_interval: 100ms", b.uplink(), counterDevice("counter", counter.Addr(), 100*time.Millisecond))
 	committed := uint64(0)
-	for range kills {
+	for i := range kills {
 		gateway := s.run(t)
+		if i == 0 { // else there may be no queue yet to look at
+			eventually(t, 30*time.Second, "the gateway has made its queue", func() bool { return gateway.log.lines("the gateway has started") > 0 })
+		}
 		time.Sleep(50*time.Millisecond + time.Duration(random.Int64N(int64(1200*time.Millisecond))))
 		if !gateway.running() {
 			t.Fatal("the gateway ended by itself")
