@@ -188,13 +188,15 @@ func newWire(t *testing.T, to int) *wire {
 	return w
 }
 
-// mend takes connections again.
+// mend takes connections again. A process that is being started holds the port for a moment longer, as a copy of what was open here.
 func (w *wire) mend(t *testing.T) {
 	t.Helper()
-	listener, err := net.Listen("tcp", local(w.port))
-	if err != nil {
-		t.Fatal(err)
-	}
+	var listener net.Listener
+	eventually(t, 10*time.Second, "the port is free again", func() (ok bool) {
+		var err error
+		listener, err = net.Listen("tcp", local(w.port))
+		return err == nil
+	})
 	w.mu.Lock()
 	w.listener = listener
 	w.mu.Unlock()
