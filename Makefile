@@ -1,6 +1,6 @@
 FUZZTIME ?= 60s
 
-.PHONY: help check fuzz e2e opcua answers bench line demo
+.PHONY: help check fuzz e2e opcua answers bench kpis line demo
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,6 +19,9 @@ opcua: ## twenty cuts of an OPC UA connection of 1,000 items: no value may be mi
 
 bench: ## what 100 devices of 100 tags cost, each second and every 20 ms; the plan of 10,000 points; 10,000 items of OPC UA (root measures the disk)
 	go run ./scripts/bench
+
+kpis: ## what all KPIs of 1,000 pieces of equipment cost at 10,000 readings a second
+	go test -run '^$$' -bench '^BenchmarkEngine$$' -benchtime 2400x ./collector/kpi
 
 line: ## six minutes of units of which some are silent: what the others lose
 	go run ./scripts/bench -only line

@@ -47,7 +47,8 @@ var rooms = map[string]room{
 		},
 	},
 	"drivers/modbus/modbussim": {inside: []string{"drivers/modbus"}},           // the other side of the same tables
-	"collector/kpi":            {},                                             // pure
+	"collector/kpi/kpisim":     {inside: []string{"collector/kpi", "drivers"}}, // the other side: what machines do, and what a gateway sees of it
+	"collector/kpi":            {inside: []string{"drivers"}},                  // pure: KPIs from readings
 	"collector":                {inside: []string{"collector/kpi", "drivers"}}, // knows devices as drivers only, and the queue as its Store
 	"buffer": {
 		inside: []string{"drivers"}, // stores readings, events and accounts; knows no protocol and no broker

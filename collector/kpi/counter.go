@@ -1,9 +1,3 @@
-// Package kpi computes what a factory's readings say: pure functions of states and counters.
-//
-// Invariants:
-//  1. No clock, no input or output, no goroutine, no log: the same readings in the same order give the same result.
-//
-// Is: counters and, built on them, indicators. Is not: a schedule, a store, a list of equipment.
 package kpi
 
 import "math"
