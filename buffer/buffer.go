@@ -12,16 +12,20 @@
 //     opening then accounts for what is missing.
 //  5. What leaves the queue unacknowledged is counted with its cause and told by an event that names the seqs.
 //
+// KPIs (kpis.go) are computed behind the queue: a Follower reads committed blocks of readings and appends what they come to.
+//
 // Is: storage, order, durability, accounting. Is not: a protocol, a payload format, a scheduler.
 package buffer
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/millgate/millgate/collector/kpi"
 	"github.com/millgate/millgate/drivers"
 )
 
@@ -86,10 +90,14 @@ type Stream string
 const (
 	Readings Stream = "readings"
 	Events   Stream = "events"
+	KPIs     Stream = "kpis"
 )
 
-// streams in the order in which an uplink gets them: what happened does not wait behind a backlog of readings.
-var streams = []Stream{Events, Readings}
+// streams in the order in which an uplink gets them: what happened, and what it comes to, does not wait behind a backlog of readings.
+var streams = []Stream{Events, KPIs, Readings}
+
+// outliving are the streams whose blocks outlive their segments, in the archive.
+var outliving = []Stream{Events, KPIs}
 
 // Block is one stored block: immutable for ever, and one message.
 type Block struct {
@@ -100,6 +108,10 @@ type Block struct {
 	Seen      []Seen // devices that were up with nothing to report, in catalogue order
 	Readings  []drivers.Reading
 	Events    []drivers.Event
+	Report    *kpi.Report // of the stream kpis: one report, or a part of one
+	Started   int64       // of readings: when the run of the gateway began whose first block this is, ms since 1970 UTC; else 0
+
+	packed *packedReport // of a report that is not committed yet
 }
 
 // Seen says when a device that is up but silent last answered.
@@ -115,14 +127,16 @@ type Queue struct {
 	cat    *catalogue
 	packed []byte // cat.json deflated
 	writer writer // belongs to Run
+	packer packer
 	kick   chan struct{}
 
 	mu          sync.Mutex // guards everything below
 	fill        *builder   // what Append fills
 	spare       *builder   // empty, for the next commit
-	pos         uint64     // of the last Append
+	pos         uint64     // of the last Append or AppendReports
 	durable     uint64
 	uncommitted int // JSON bytes in fill and in the writer's hands
+	reports     int // bytes of reports that are not committed
 	books       *books
 	live        live
 	wake        chan struct{} // closed and replaced at each commit
@@ -186,6 +200,27 @@ func (q *Queue) Durable() uint64 {
 	return q.durable
 }
 
+// Await makes Run commit at once and waits until everything up to pos survives a power cut. The error is ctx's, or ErrClosed.
+func (q *Queue) Await(ctx context.Context, pos uint64) error {
+	for {
+		q.mu.Lock()
+		durable, wake, closed := q.durable, q.wake, q.closed
+		q.mu.Unlock()
+		switch {
+		case durable >= pos:
+			return nil
+		case closed:
+			return ErrClosed
+		}
+		q.hurry()
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-wake:
+		}
+	}
+}
+
 // LastSeen is when each device last answered as of the last commit, ms since 1970 UTC.
 func (q *Queue) LastSeen() map[string]int64 {
 	q.mu.Lock()
@@ -210,7 +245,7 @@ func (q *Queue) CatalogueJSON(hash string) ([]byte, error) {
 	return cat.json, nil
 }
 
-// catalogue finds a version: the present one, or in the segments, the newest first.
+// catalogue finds a version: the present one, or in the segments and the archive, the newest first.
 func (q *Queue) catalogue(hash string, c *codec) (*catalogue, error) {
 	if hash == q.cat.hash {
 		return q.cat, nil
@@ -218,8 +253,12 @@ func (q *Queue) catalogue(hash string, c *codec) (*catalogue, error) {
 	q.mu.Lock()
 	segments := q.books.segments()
 	q.mu.Unlock()
-	for _, entry := range slices.Backward(segments) {
-		seg, err := q.shelf.get(entry.Number)
+	numbers := q.shelf.archiveFiles()
+	for _, entry := range segments {
+		numbers = append(numbers, entry.Number)
+	}
+	for _, number := range slices.Backward(numbers) {
+		seg, err := q.shelf.get(number)
 		if err != nil {
 			continue // another segment may have it
 		}
@@ -233,7 +272,7 @@ func (q *Queue) catalogue(hash string, c *codec) (*catalogue, error) {
 		}
 		return newCatalogue(text)
 	}
-	return nil, errors.New("catalogue " + hash + " is in no segment")
+	return nil, errors.New("catalogue " + hash + " is neither in a segment nor in the archive")
 }
 
 // Close releases the files; what Run has not committed is gone. Cursors end with ErrClosed.

@@ -5,6 +5,7 @@ import (
 	"math/bits"
 	"slices"
 
+	"github.com/millgate/millgate/collector/kpi"
 	"github.com/millgate/millgate/drivers"
 )
 
@@ -14,6 +15,8 @@ type builder struct {
 	readings Block
 	events   Block
 	account  account
+	through  *kpi.Position       // of the last report in it; nil if there is none
+	reports  int                 // bytes of its reports
 	pos      uint64              // of the last Append in it
 	size     int                 // upper bound of its JSON in bytes, all blocks together
 	open     [2]int              // of that, the open readings and events blocks
@@ -103,6 +106,15 @@ func (b *builder) closeReadings(cat *catalogue) {
 	b.open[0] = 0
 }
 
+// addReports takes packed reports as closed blocks.
+func (b *builder) addReports(blocks []*Block, through kpi.Position) {
+	for _, block := range blocks {
+		b.closed = append(b.closed, block)
+		b.reports += len(block.packed.frame)
+	}
+	b.through = &through
+}
+
 func (b *builder) closeEvents() {
 	if len(b.events.Events) == 0 {
 		return
@@ -143,6 +155,10 @@ func (b *builder) join(from *builder) {
 	b.account.add(from.account)
 	b.pos = max(b.pos, from.pos)
 	b.size += from.size
+	b.reports += from.reports
+	if from.through != nil {
+		b.through = from.through
+	}
 	answered := slices.Clone(from.answered)
 	from.closed = nil
 	from.reset()

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"github.com/millgate/millgate/collector/kpi"
 	"github.com/millgate/millgate/drivers"
 )
 
@@ -20,13 +21,14 @@ type Catalogue struct {
 	Gateway    string            `json:"gateway"`
 	Timezone   string            `json:"timezone"`
 	Devices    []CatalogueDevice `json:"devices"`
+	KPI        *kpi.Config       `json:"kpi,omitempty"` // equipment, calendar, accounts; nil if the site has none
 }
 
 // CatalogueDevice is one device with its tags; the first is always "up".
 type CatalogueDevice struct {
 	ID       string         `json:"id"`
 	Name     string         `json:"name,omitempty"`
-	Protocol string         `json:"protocol"`      // modbus
+	Protocol string         `json:"protocol"`      // modbus, opcua, or manual: people enter its readings
 	Map      string         `json:"map,omitempty"` // name@version of the library map, empty for points of the site's own
 	Tags     []CatalogueTag `json:"tags"`
 }
@@ -41,6 +43,7 @@ type CatalogueTag struct {
 	Interval   int64    `json:"interval_ms,omitempty"` // 0 for "up"
 	Deadband   *float64 `json:"deadband,omitempty"`    // present: only changes larger than this are stored
 	MaxSilence int64    `json:"max_silence_ms,omitempty"`
+	Source     string   `json:"source,omitempty"` // "manual": people enter it; empty: it is read from the device
 
 	States     map[int64]drivers.EventText `json:"states,omitempty"`     // what the codes mean; of a bool 0 and 1
 	Alarms     map[uint8]CatalogueAlarm    `json:"alarms,omitempty"`     // by bit, the lowest being 0

@@ -11,6 +11,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"github.com/oklog/ulid/v2"
 
+	"github.com/millgate/millgate/collector/kpi"
 	"github.com/millgate/millgate/drivers"
 )
 
@@ -19,13 +20,13 @@ import (
 //	 0  4  "MGB1"            the format
 //	 4  4  CRC32C            of everything behind it
 //	 8 16  epoch             ULID
-//	24  1  stream            1 readings, 2 events
+//	24  1  stream            1 readings, 2 events, 3 kpis
 //	25  8  seq
 //	33 16  catalogue         hash
-//	49  4  records           readings or events in it
-//	53  8  time              of the first record, ms since 1970 UTC
+//	49  4  records           readings, events or results in it
+//	53  8  time              of the first record, or at which the report's window ends, ms since 1970 UTC
 //	61  4  raw size          of the content before compression
-//	65     content           zstd: readings as columns (columns.go), events as a JSON array
+//	65     content           zstd: readings as columns (columns.go), events as a JSON array, a report as JSON
 const (
 	blockMagic  = "MGB1"
 	headerSize  = 65
@@ -37,7 +38,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 var errDamaged = errors.New("block is damaged")
 
-var streamCodes = map[Stream]byte{Readings: 1, Events: 2}
+var streamCodes = map[Stream]byte{Readings: 1, Events: 2, KPIs: 3}
 
 // header is what is known of a stored block without decoding its content.
 type header struct {
@@ -85,13 +86,24 @@ func (c *codec) encode(dst []byte, b *Block, cat *catalogue) ([]byte, error) {
 		if c.raw, err = json.Marshal(b.Events); err != nil {
 			return nil, err
 		}
+	case KPIs:
+		if b.packed != nil {
+			h.rawSize = b.packed.rawSize
+			return h.seal(append(h.append(dst), b.packed.frame...), len(dst)), nil
+		}
+		if c.raw, err = json.Marshal(b.Report); err != nil {
+			return nil, err
+		}
 	}
 	h.rawSize = uint32(len(c.raw))
 	start := len(dst)
-	dst = h.append(dst)
-	dst = c.enc.EncodeAll(c.raw, dst)
+	return h.seal(c.enc.EncodeAll(c.raw, h.append(dst)), start), nil
+}
+
+// seal puts the CRC into the block that begins at start.
+func (h *header) seal(dst []byte, start int) []byte {
 	binary.LittleEndian.PutUint32(dst[start+4:], crc32.Checksum(dst[start+8:], castagnoli))
-	return dst, nil
+	return dst
 }
 
 func headerOf(b *Block) (header, error) {
@@ -160,19 +172,22 @@ func (c *codec) decode(stored []byte, lookup func(hash string) (*catalogue, erro
 		return nil, fmt.Errorf("%w: content has %d bytes instead of %d", errDamaged, len(raw), h.rawSize)
 	}
 	b := &Block{Epoch: h.epoch.String(), Stream: h.stream, Seq: h.seq, Catalogue: hex.EncodeToString(h.catalogue[:])}
-	if h.stream == Events {
-		if err := json.Unmarshal(raw, &b.Events); err != nil {
-			return nil, fmt.Errorf("%w: %w", errDamaged, err)
-		}
-	} else {
-		cat, err := lookup(b.Catalogue)
-		if err != nil {
+	switch h.stream {
+	case Events:
+		err = json.Unmarshal(raw, &b.Events)
+	case KPIs:
+		b.Report = new(kpi.Report)
+		err = json.Unmarshal(raw, b.Report)
+	case Readings:
+		var cat *catalogue
+		if cat, err = lookup(b.Catalogue); err != nil {
 			return nil, err
 		}
 		b.Readings, c.reuse = c.reuse, nil
-		if err := c.columns.decode(raw, int(h.records), b, cat); err != nil {
-			return nil, fmt.Errorf("%w: %w", errDamaged, err)
-		}
+		err = c.columns.decode(raw, int(h.records), b, cat)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errDamaged, err)
 	}
 	if b.Records() != int(h.records) {
 		return nil, fmt.Errorf("%w: %d records instead of %d", errDamaged, b.Records(), h.records)
@@ -180,16 +195,28 @@ func (c *codec) decode(stored []byte, lookup func(hash string) (*catalogue, erro
 	return b, nil
 }
 
-// Records is the number of readings or events.
-func (b *Block) Records() int { return len(b.Readings) + len(b.Events) }
+// Records is the number of readings, events or results.
+func (b *Block) Records() int {
+	switch {
+	case b.packed != nil:
+		return b.packed.records
+	case b.Report != nil:
+		return len(b.Report.Results)
+	}
+	return len(b.Readings) + len(b.Events)
+}
 
-// Time is that of the first record, ms since 1970 UTC; 0 if there is none.
+// Time is that of the first record, or at which the report's window ends, ms since 1970 UTC; 0 if there is none.
 func (b *Block) Time() int64 {
 	switch {
 	case len(b.Readings) > 0:
 		return b.Readings[0].Time
 	case len(b.Events) > 0:
 		return b.Events[0].Time
+	case b.packed != nil:
+		return b.packed.time
+	case b.Report != nil:
+		return b.Report.Window.To
 	}
 	return 0
 }

@@ -92,6 +92,9 @@ func TestBlockComesBackAsItWas(t *testing.T) {
 		for _, d := range rapid.SliceOfNDistinct(rapid.IntRange(0, 2), 0, 3, rapid.ID[int]).Draw(t, "seen") {
 			b.Seen = append(b.Seen, Seen{Device: cat.devices[d], Time: rapid.Int64().Draw(t, "seen at")})
 		}
+		if rapid.IntRange(0, 3).Draw(t, "begins") == 0 {
+			b.Started = rapid.Int64().Draw(t, "started")
+		}
 		stored, err := codec.encode(nil, b, cat)
 		if err != nil {
 			t.Fatal(err)
@@ -158,6 +161,7 @@ func FuzzColumns(f *testing.F) {
 	}
 	f.Add(raw, 8)
 	f.Add([]byte{}, 0)
+	f.Add(append(raw[:len(raw):len(raw)], 42), 8) // the first block of a run
 	f.Fuzz(func(t *testing.T, raw []byte, n int) {
 		var b Block
 		if n < 0 || n > 1<<20 || codec.columns.decode(raw, n, &b, cat) != nil {
@@ -176,6 +180,12 @@ func FuzzBlock(f *testing.F) {
 	cat, codec, stored := storedBlock(f)
 	f.Add(stored)
 	f.Add([]byte(blockMagic))
+	report := shiftReport("2026-11-22/day", 2, 7)
+	reported, err := codec.encode(nil, &Block{Epoch: ulid.Make().String(), Stream: KPIs, Seq: 7, Catalogue: cat.hash, Report: &report}, cat)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(reported)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		b, err := codec.decode(data, func(hash string) (*catalogue, error) {
 			if hash != cat.hash {

@@ -22,6 +22,8 @@ import (
 //	raw32     float32 that are no short decimal, XORed with the tag's previous one, as four planes of bytes
 //	raw64     likewise float64, eight planes
 //	texts     length and bytes
+//
+// Behind them, and only in the first block of a run, zigzag(when the run began).
 const (
 	colSeen = iota
 	colTags
@@ -131,6 +133,9 @@ func (c *columns) encode(dst []byte, b *Block, cat *catalogue) []byte {
 	for i := range c.col {
 		dst = binary.AppendUvarint(dst, uint64(len(c.col[i])))
 		dst = append(dst, c.col[i]...)
+	}
+	if b.Started != 0 {
+		dst = binary.AppendVarint(dst, b.Started)
 	}
 	return dst
 }

@@ -6,7 +6,7 @@ import (
 	"github.com/millgate/millgate/drivers"
 )
 
-// decode fills b.Readings with n readings and b.Seen. Any bytes may come in: what does not decode is an error, never a panic.
+// decode fills b.Readings with n readings, b.Seen and b.Started. Any bytes may come in: what does not decode is an error, never a panic.
 func (c *columns) decode(raw []byte, n int, b *Block, cat *catalogue) error {
 	c.reset(len(cat.tags))
 	in := reader{b: raw}
@@ -14,6 +14,10 @@ func (c *columns) decode(raw []byte, n int, b *Block, cat *catalogue) error {
 	var col [numColumns]reader
 	for i := range col {
 		col[i] = reader{b: in.take(in.uvarint())}
+	}
+	if !in.bad && len(in.b) > 0 {
+		b.Started = in.varint()
+		in.bad = in.bad || b.Started == 0 // which would not have been written
 	}
 	if in.bad || len(in.b) != 0 || n > len(col[colTags].b) { // a reading takes at least a byte of the tag column
 		return errContent

@@ -36,7 +36,7 @@ func (q *Queue) Cursor(uplink string) *Cursor {
 }
 
 // Next waits for the next committed block that was neither acknowledged nor handed out since the last Rewind: events before
-// readings, each stream in order. The block is the caller's. The error is ctx's, or ErrClosed. A block that can not be read back is
+// reports before readings, each stream in order. The block is the caller's. The error is ctx's, or ErrClosed. A block that can not be read back is
 // quarantined, told by an event, and passed over.
 func (c *Cursor) Next(ctx context.Context) (*Block, error) {
 	c.mu.Lock()
@@ -118,20 +118,32 @@ func (c *Cursor) find() (stream Stream, entry segmentEntry, seq uint64, wake <-c
 	return "", entry, 0, c.q.wake, nil
 }
 
-// read reads one committed block.
-func (q *Queue) read(entry segmentEntry, stream Stream, seq uint64, c *codec) (*Block, error) {
+// stored copies the stored form of a block out of where the books say that it is; nil if it is not there.
+func (q *Queue) stored(entry segmentEntry, stream Stream, seq uint64) ([]byte, error) {
+	if entry.Number == archived {
+		return q.shelf.archivedBlock(stream, seq)
+	}
 	seg, err := q.shelf.get(entry.Number)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errNoSegment, err)
 	}
-	data, err := seg.block(stream, seq)
+	return seg.block(stream, seq)
+}
+
+// read reads one committed block.
+func (q *Queue) read(entry segmentEntry, stream Stream, seq uint64, c *codec) (*Block, error) {
+	return q.readWith(entry, stream, seq, c, func(hash string) (*catalogue, error) { return q.catalogue(hash, c) })
+}
+
+func (q *Queue) readWith(entry segmentEntry, stream Stream, seq uint64, c *codec, lookup func(hash string) (*catalogue, error)) (*Block, error) {
+	data, err := q.stored(entry, stream, seq)
 	if err != nil {
 		return nil, err
 	}
 	if data == nil {
 		return nil, fmt.Errorf("%w: block %d of %s is missing", errDamaged, seq, stream)
 	}
-	block, err := c.decode(data, func(hash string) (*catalogue, error) { return q.catalogue(hash, c) })
+	block, err := c.decode(data, lookup)
 	if err == nil && (block.Stream != stream || block.Seq != seq) {
 		err = fmt.Errorf("%w: block %d of %s stands where block %d of %s belongs", errDamaged, block.Seq, block.Stream, seq, stream)
 	}
@@ -151,12 +163,16 @@ func (c *Cursor) pass(entry segmentEntry, stream Stream, seq uint64, cause error
 	case errors.Is(cause, errClosed):
 		return nil // another reader needed the place on the shelf
 	case q.books.holding(stream, seq).Number != entry.Number:
-		return nil // moved to the history since it was found
+		return nil // moved to the archive since it was found
 	}
 	q.cfg.Log.Error("a stored block can not be read", "stream", stream, "seq", seq, "segment", segmentPath(q.shelf.dir, entry.Number), "error", cause)
-	if errors.Is(cause, errNoSegment) && entry.Number != historyNumber {
+	if errors.Is(cause, errNoSegment) && entry.Number != archived {
 		q.giveUp(entry, "")
-		q.giveUpEvents(entry, "")
+		for _, stream := range outliving {
+			if s, ok := entry.Streams[stream]; ok {
+				q.giveUpOutliving(stream, s.First, s.Last, "")
+			}
+		}
 		return q.shelf.quarantine(entry.Number)
 	}
 	r := Range{seq, seq}
@@ -198,12 +214,12 @@ func (c *Cursor) Acknowledge(b *Block) {
 	q.live.dirty = true
 }
 
-// holding finds the segment that must have a block: the history if no other.
+// holding finds the segment that must have a block: the archive if no other.
 func (b *books) holding(stream Stream, seq uint64) segmentEntry {
 	for _, e := range slices.Backward(b.segments()) {
 		if s, ok := e.Streams[stream]; ok && seq >= s.First && seq <= s.Last {
 			return e
 		}
 	}
-	return segmentEntry{Number: historyNumber}
+	return segmentEntry{Number: archived}
 }

@@ -11,6 +11,7 @@ import (
 // than the history and the oldest blocks of a queue that is too large. It runs between commits.
 func (q *Queue) tidy() {
 	q.unlinkBelowFloor()
+	q.trimArchive()
 	if q.oldestIsHistory() {
 		q.drop(drivers.CauseAge)
 		return
@@ -42,21 +43,11 @@ func (q *Queue) unlinkBelowFloor() {
 	}
 }
 
-// remove takes the oldest segment away, all but its events. Those outlive it: an event that says which blocks were evicted must not go
-// with the next blocks that are.
+// remove takes the oldest segment away, all but its events and reports.
 func (q *Queue) remove(e segmentEntry) bool {
-	events, err := q.eventsOf(e)
-	if err != nil {
-		q.cfg.Log.Error("the events of a segment can not be read", "segment", segmentPath(q.shelf.dir, e.Number), "error", err)
-		q.mu.Lock()
-		q.giveUpEvents(e, "")
-		q.mu.Unlock()
-	}
-	if len(events) > 0 {
-		q.keepEvents(events)
-	}
+	q.archiveOf(e)
 	q.mu.Lock()
-	q.books.sealed = q.books.sealed[1:] // first: who looks for an event from here on finds it in the history
+	q.books.sealed = q.books.sealed[1:] // first: who looks for an event from here on finds it in the archive
 	q.mu.Unlock()
 	if err := q.shelf.unlink(e.Number); err != nil {
 		q.cfg.Log.Error("remove segment", "segment", segmentPath(q.shelf.dir, e.Number), "error", err)
@@ -68,58 +59,7 @@ func (q *Queue) remove(e segmentEntry) bool {
 	return true
 }
 
-// eventsOf reads the event blocks of a segment as they are stored.
-func (q *Queue) eventsOf(e segmentEntry) (blocks []encodedBlock, err error) {
-	s, ok := e.Streams[Events]
-	if !ok {
-		return nil, nil
-	}
-	from, err := q.shelf.get(e.Number)
-	if err != nil {
-		return nil, err
-	}
-	for seq := s.First; seq <= s.Last; seq++ {
-		data, err := from.block(Events, seq)
-		if err != nil {
-			return nil, err
-		}
-		if data != nil {
-			blocks = append(blocks, encodedBlock{stored: stored{Stream: Events, Seq: seq}, data: data})
-		}
-	}
-	return blocks, nil
-}
-
-// keepEvents copies event blocks into the history. A history that is full or can not be written begins anew with them: a queue that
-// could not let go of segments for the sake of old events would lose readings in the end. Of what is given up, the events that an
-// uplink still waited for are booked and told.
-func (q *Queue) keepEvents(blocks []encodedBlock) {
-	err := q.writeHistory(blocks)
-	if err == nil {
-		return
-	}
-	q.cfg.Log.Warn("the history of events begins anew", "cause", err)
-	if err := q.shelf.quarantine(historyNumber); err != nil {
-		q.cfg.Log.Error("set the history of events aside", "error", err)
-	}
-	lost := span{First: 1, Last: blocks[0].Seq - 1}
-	if q.writeHistory(blocks) != nil {
-		lost.Last = blocks[len(blocks)-1].Seq
-	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.giveUpEvents(segmentEntry{Streams: map[Stream]span{Events: lost}}, drivers.CauseDisk)
-}
-
-func (q *Queue) writeHistory(blocks []encodedBlock) error {
-	history, err := q.shelf.get(historyNumber)
-	if err != nil {
-		return err
-	}
-	return history.keep(blocks)
-}
-
-// below says that the floor has left all readings of a segment behind; its events do not hold it.
+// below says that the floor has left all readings of a segment behind; what else is in it does not hold it.
 func below(e segmentEntry, floor map[Stream]uint64) bool {
 	s, ok := e.Streams[Readings]
 	return !ok || s.Last < floor[Readings]
@@ -141,7 +81,7 @@ func (q *Queue) oldestIsHistory() bool {
 	return time.Since(time.UnixMilli(e.Newest)) > q.cfg.History
 }
 
-// bytes is what the queue takes on disk, without what already lies below the floor.
+// bytes is what the queue takes on disk, with the archive and without what already lies below the floor.
 func (q *Queue) bytes() int64 {
 	var kept []uint64
 	q.mu.Lock()
@@ -155,7 +95,7 @@ func (q *Queue) bytes() int64 {
 	for _, number := range kept {
 		n += q.shelf.sizeOf(number)
 	}
-	return n
+	return n + q.shelf.archiveBytes()
 }
 
 // drop raises the floor above the oldest sealed segment. What was not acknowledged is booked as evicted and told. The next commit
@@ -212,15 +152,11 @@ func (q *Queue) giveUp(e segmentEntry, cause drivers.Cause) {
 	q.live.dirty = true
 }
 
-// giveUpEvents does the same for the events of a segment that is gone or can not be read. The caller holds mu.
-func (q *Queue) giveUpEvents(e segmentEntry, cause drivers.Cause) {
-	s, ok := e.Streams[Events]
-	if !ok {
-		return
-	}
+// giveUpOutliving does the same for blocks of a stream whose blocks should have outlived their segment. The caller holds mu.
+func (q *Queue) giveUpOutliving(stream Stream, first, last uint64, cause drivers.Cause) {
 	for id, u := range q.live.uplinks {
-		for _, r := range u.Acked[Events].missing(s.First, s.Last) {
-			q.lose(id, Events, r, 0, cause)
+		for _, r := range u.Acked[stream].missing(first, last) {
+			q.lose(id, stream, r, 0, cause)
 		}
 	}
 }
@@ -271,7 +207,7 @@ func lossEvent(uplink string, stream Stream, r Range, records uint64, cause driv
 	return e
 }
 
-var streamZH = map[Stream]string{Readings: "读数", Events: "事件"}
+var streamZH = map[Stream]string{Readings: "读数", Events: "事件", KPIs: "指标"}
 
 // recordsIn is how many records the blocks r of one segment hold: from the segment's entry if r is all of it, else from its commits;
 // 0 if they can not be read. The caller holds mu.

@@ -169,7 +169,10 @@ func TestUnwritableHistoryHoldsNothingUp(t *testing.T) {
 	for range 6 {
 		evict()
 	}
-	if err := r.shelf.history.close(); err != nil { // every write to it fails from here on
+	if err := r.shelf.kept.close(); err != nil { // every write to it fails from here on
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(segmentPath(r.cfg.Dir, r.shelf.archive[0]+1), 0o700); err != nil { // and no other can be made
 		t.Fatal(err)
 	}
 	for range 4 {

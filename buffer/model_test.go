@@ -1,6 +1,7 @@
 package buffer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -9,6 +10,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/millgate/millgate/collector/kpi"
 	"github.com/millgate/millgate/drivers"
 )
 
@@ -19,18 +21,38 @@ type model struct {
 	acked     map[uint64]bool // in memory
 	durable   map[uint64]bool // as of the last commit
 	next      uint64
+	reports   *model // the stream kpis, likewise: each report is a block
+}
+
+func newModel() *model {
+	return &model{committed: map[uint64][]drivers.Value{}, acked: map[uint64]bool{}, durable: map[uint64]bool{}, next: 1}
+}
+
+// of is the model of a stream.
+func (m *model) of(stream Stream) *model {
+	if stream == KPIs {
+		return m.reports
+	}
+	return m
+}
+
+// place is where a block is in the queue.
+type place struct {
+	stream Stream
+	seq    uint64
 }
 
 // TestQueueAgainstModel takes random steps, and compares all that can be seen after each; crashes lose what was not committed.
 func TestQueueAgainstModel(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		r := newRig(t, nil)
-		m := &model{committed: map[uint64][]drivers.Value{}, acked: map[uint64]bool{}, durable: map[uint64]bool{}, next: 1}
+		m := newModel()
+		m.reports = newModel()
 		c := r.Cursor(testUplink)
-		out := map[uint64]*Block{} // handed out, not acknowledged
+		out := map[place]*Block{} // handed out, not acknowledged
 		value := int64(0)
 		for range rapid.IntRange(1, 25).Draw(rt, "steps") {
-			switch step := rapid.SampledFrom([]string{"append", "append", "commit", "commit", "next", "ack", "rewind", "crash", "stop"}).Draw(rt, "step"); step {
+			switch step := rapid.SampledFrom([]string{"append", "append", "report", "commit", "commit", "next", "ack", "rewind", "crash", "stop"}).Draw(rt, "step"); step {
 			case "append":
 				value++
 				v := drivers.IntValue(value)
@@ -39,23 +61,32 @@ func TestQueueAgainstModel(t *testing.T) {
 					rt.Fatal(err)
 				}
 				m.open = append(m.open, v)
+			case "report":
+				value++
+				report := shiftReport("shift", 1, uint64(value))
+				if _, err := r.AppendReports([]kpi.Report{report, report}); err != nil {
+					rt.Fatal(err)
+				}
+				m.reports.open = append(m.reports.open, drivers.IntValue(value), drivers.IntValue(value))
 			case "commit":
 				r.commit()
 				m.commit()
 			case "next":
 				for _, b := range drain(t, c) {
-					if _, ok := out[b.Seq]; ok {
-						rt.Fatalf("block %d was handed out twice", b.Seq)
+					at := place{b.Stream, b.Seq}
+					if _, ok := out[at]; ok {
+						rt.Fatalf("block %v was handed out twice", at)
 					}
-					out[b.Seq] = b
+					out[at] = b
 				}
-				m.check(rt, out)
+				m.check(rt, Readings, out)
+				m.check(rt, KPIs, out)
 			case "ack":
-				for _, seq := range slices.Sorted(maps.Keys(out)) {
+				for _, at := range slices.SortedFunc(maps.Keys(out), func(a, b place) int { return cmp.Or(cmp.Compare(a.stream, b.stream), cmp.Compare(a.seq, b.seq)) }) {
 					if rapid.Bool().Draw(rt, "this one") {
-						c.Acknowledge(out[seq])
-						m.acked[seq] = true
-						delete(out, seq)
+						c.Acknowledge(out[at])
+						m.of(at.stream).acked[at.seq] = true
+						delete(out, at)
 					}
 				}
 			case "rewind":
@@ -66,7 +97,7 @@ func TestQueueAgainstModel(t *testing.T) {
 					r.commit()
 					m.commit()
 				}
-				m.open, m.acked = nil, maps.Clone(m.durable)
+				m.crash()
 				r.reopen()
 				c = r.Cursor(testUplink)
 				clear(out)
@@ -86,16 +117,35 @@ func (m *model) commit() {
 	}
 	m.open = nil
 	m.durable = maps.Clone(m.acked)
+	for _, v := range m.reports.open {
+		m.reports.committed[m.reports.next] = []drivers.Value{v}
+		m.reports.next++
+	}
+	m.reports.open = nil
+	m.reports.durable = maps.Clone(m.reports.acked)
 }
 
-// check says that all committed and unacknowledged blocks were handed out, with the values that were put in.
-func (m *model) check(t *rapid.T, out map[uint64]*Block) {
-	for seq, want := range m.committed {
-		b, ok := out[seq]
-		if ok == m.acked[seq] {
-			t.Fatalf("block %d: handed out %v, acknowledged %v", seq, ok, m.acked[seq])
+func (m *model) crash() {
+	for _, s := range []*model{m, m.reports} {
+		s.open, s.acked = nil, maps.Clone(s.durable)
+	}
+}
+
+// check says that all committed and unacknowledged blocks of a stream were handed out, with the values that were put in.
+func (m *model) check(t *rapid.T, stream Stream, out map[place]*Block) {
+	s := m.of(stream)
+	for seq, want := range s.committed {
+		b, ok := out[place{stream, seq}]
+		if ok == s.acked[seq] {
+			t.Fatalf("block %d of %s: handed out %v, acknowledged %v", seq, stream, ok, s.acked[seq])
 		}
 		if !ok {
+			continue
+		}
+		if stream == KPIs {
+			if through := drivers.IntValue(int64(b.Report.Through.Readings)); through != want[0] {
+				t.Fatalf("report %d is through %v, want %v", seq, through, want[0])
+			}
 			continue
 		}
 		if len(b.Readings) != len(want) {
@@ -119,8 +169,19 @@ func (m *model) checkLedger(t *rapid.T, r *rig) {
 	}
 	s := r.Snapshot()
 	u := s.Ledger.Uplinks[0]
-	if u.Stored != stored || u.Acknowledged != acked || u.Pending != stored-acked || s.Next[Readings] != m.next {
-		t.Fatalf("next %d, ledger %+v; want next %d, stored %d, acknowledged %d", s.Next[Readings], u, m.next, stored, acked)
+	if u.Stored != stored || u.Acknowledged != acked || u.Pending != stored-acked || s.Next[Readings] != m.next || s.Next[KPIs] != m.reports.next {
+		t.Fatalf("next %v, ledger %+v; want next %d and %d, stored %d, acknowledged %d", s.Next, u, m.next, m.reports.next, stored, acked)
+	}
+	pending := len(m.committed) - len(m.acked) + len(m.reports.committed) - len(m.reports.acked)
+	if got := s.Uplinks[0].PendingBlocks; got != uint64(pending) {
+		t.Fatalf("%d blocks are pending, want %d", got, pending)
+	}
+	newest := uint64(0)
+	if last := m.reports.committed[m.reports.next-1]; last != nil {
+		newest = last[0].Bits()
+	}
+	if got := r.ReportedThrough().Readings; got != newest {
+		t.Fatalf("reports through %d, want %d", got, newest)
 	}
 	if wrong := s.Ledger.Imbalances(); len(wrong) > 0 {
 		t.Fatal(wrong)

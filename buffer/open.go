@@ -34,7 +34,7 @@ func Open(cfg Config, described *Catalogue) (q *Queue, err error) {
 	if err != nil {
 		return nil, err
 	}
-	q = &Queue{cfg: cfg, shelf: shelf, cat: cat, packed: codec.deflate(cat.json), writer: writer{codec: codec, checkpoint: time.Now()},
+	q = &Queue{cfg: cfg, shelf: shelf, cat: cat, packed: codec.deflate(cat.json), writer: writer{codec: codec, checkpoint: time.Now(), opened: drivers.Millis(time.Now())},
 		kick: make(chan struct{}, 1), wake: make(chan struct{}), fill: newBuilder(cat), spare: newBuilder(cat)}
 	if err := q.load(); err != nil {
 		return nil, errors.Join(err, shelf.close())
@@ -197,8 +197,10 @@ func (q *Queue) accountForMissing() {
 func (q *Queue) countPending() {
 	for id, u := range q.live.uplinks {
 		p := &pending{}
-		for _, r := range u.Acked[Events].missing(1, q.books.next[Events]-1) {
-			p.blocks += r.To - r.From + 1
+		for _, stream := range outliving {
+			for _, r := range u.Acked[stream].missing(1, q.books.next[stream]-1) {
+				p.blocks += r.To - r.From + 1
+			}
 		}
 		for _, e := range q.books.segments() {
 			s := e.Streams[Readings]
@@ -211,16 +213,16 @@ func (q *Queue) countPending() {
 	}
 }
 
-// giveUpUnkept gives up the events of a segment that is gone, unless the history has them.
+// giveUpUnkept gives up the events and reports of a segment that is gone, unless the archive has them.
 func (q *Queue) giveUpUnkept(e segmentEntry) {
-	s, ok := e.Streams[Events]
-	if !ok {
-		return
-	}
-	if history, err := q.shelf.get(historyNumber); err == nil {
-		if data, err := history.block(Events, s.Last); err == nil && data != nil { // they were copied in one transaction
-			return
+	for _, stream := range outliving {
+		s, ok := e.Streams[stream]
+		if !ok {
+			continue
 		}
+		if data, err := q.shelf.archivedBlock(stream, s.Last); err == nil && data != nil { // they were copied in their order
+			continue
+		}
+		q.giveUpOutliving(stream, s.First, s.Last, drivers.CauseDisk)
 	}
-	q.giveUpEvents(e, drivers.CauseDisk)
 }

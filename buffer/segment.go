@@ -38,7 +38,9 @@ var (
 
 const (
 	segmentPattern = "q-%08d.db"
-	historyNumber  = 0
+	archivePattern = "h-%08d.db"
+	archiveBit     = 1 << 63 // of the number of an archive file
+	archived       = 0       // no segment: what holds a block is a file of the archive, of which one may have this number
 	lockTimeout    = 2 * time.Second
 	pageSize       = 4096
 	allocSize      = 1 << 20
@@ -54,6 +56,9 @@ type segment struct {
 }
 
 func segmentPath(dir string, number uint64) string {
+	if number&archiveBit != 0 {
+		return filepath.Join(dir, fmt.Sprintf(archivePattern, number&^archiveBit))
+	}
 	return filepath.Join(dir, fmt.Sprintf(segmentPattern, number))
 }
 
@@ -71,9 +76,9 @@ func openSegment(dir string, number uint64, limit int64) (*segment, error) {
 	})
 }
 
-// openHistory opens the segment that keeps the events of segments that are gone, or makes it.
-func openHistory(dir string) (*segment, error) {
-	return openFile(dir, historyNumber, &bolt.Options{MaxSize: segmentSize})
+// openArchive opens the file of the archive that is written to, or makes it.
+func openArchive(dir string, number uint64, limit int64) (*segment, error) {
+	return openFile(dir, number, &bolt.Options{MaxSize: int(limit + 2*refuseSize)})
 }
 
 // openSealed opens an existing file for reading.
@@ -174,9 +179,14 @@ func (s *segment) write(p *page) error {
 	})
 }
 
-// keep stores blocks as they are, again or for the first time.
-func (s *segment) keep(blocks []encodedBlock) error {
+// keep stores blocks as they are, again or for the first time, and catalogues.
+func (s *segment) keep(blocks []encodedBlock, catalogues map[string][]byte) error {
 	return s.update(func(tx *bolt.Tx) error {
+		for hash, packed := range catalogues {
+			if err := put(tx, bucketCatalogues, []byte(hash), packed); err != nil {
+				return err
+			}
+		}
 		for _, b := range blocks {
 			if err := put(tx, blockKey(b.Stream, b.Seq), keyData, b.data); err != nil {
 				return err
@@ -302,6 +312,8 @@ func recordsFrom(tx *bolt.Tx, key []byte, with *codec, f func(*commit) bool) err
 func blockKey(stream Stream, seq uint64) []byte {
 	return binary.BigEndian.AppendUint64([]byte{streamCodes[stream]}, seq)
 }
+
+func seqOf(key []byte) uint64 { return binary.BigEndian.Uint64(key[1:]) }
 
 func commitKey(number uint64) []byte { return binary.BigEndian.AppendUint64([]byte("c"), number) }
 

@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	keepOpen     = 2 // sealed segments open at a time: each is 64 MiB of address space
+	keepOpen     = 3 // sealed segments open at a time: each is 64 MiB of address space
 	reserveSize  = 1 << 20
 	reserveFile  = "reserve"
 	lockFile     = "lock.db"
@@ -31,7 +31,8 @@ type shelf struct {
 
 	mu      sync.Mutex // guards what follows, and write
 	sealed  []*segment // open for reading, the latest used last
-	history *segment   // events of segments that are gone; nil until it is needed
+	archive []uint64   // the files of the archive, the oldest first
+	kept    *segment   // the last of them, open for writing; nil until it is needed
 }
 
 // openShelf takes the folder for this process.
@@ -54,20 +55,28 @@ func openShelf(dir string, limit int64) (*shelf, error) {
 	if err := os.WriteFile(filepath.Join(dir, pidFile), fmt.Append(nil, os.Getpid()), 0o600); err != nil {
 		return nil, errors.Join(fmt.Errorf("lock %q: %w", dir, err), lock.Close())
 	}
+	if err := s.listArchive(); err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
 	return s, nil
 }
 
 // numbers lists the segment files there are, ascending.
 func (s *shelf) numbers() ([]uint64, error) {
-	names, err := filepath.Glob(filepath.Join(s.dir, "q-*.db"))
+	numbers, err := s.list("q-*.db", segmentPattern, 0)
+	return slices.DeleteFunc(numbers, func(n uint64) bool { return n == archived }), err
+}
+
+// list is the numbers, with these bits set, of the files with such names, ascending.
+func (s *shelf) list(glob, pattern string, bits uint64) (out []uint64, err error) {
+	names, err := filepath.Glob(filepath.Join(s.dir, glob))
 	if err != nil {
 		return nil, err
 	}
-	var out []uint64
 	for _, name := range names {
 		var n uint64
-		if _, err := fmt.Sscanf(filepath.Base(name), segmentPattern, &n); err == nil && n != historyNumber && segmentPath(s.dir, n) == name {
-			out = append(out, n)
+		if _, err := fmt.Sscanf(filepath.Base(name), pattern, &n); err == nil && segmentPath(s.dir, n|bits) == name {
+			out = append(out, n|bits)
 		}
 	}
 	slices.Sort(out)
@@ -81,8 +90,8 @@ func (s *shelf) get(number uint64) (*segment, error) {
 	if s.write != nil && s.write.number == number {
 		return s.write, nil
 	}
-	if number == historyNumber {
-		return s.openHistory()
+	if len(s.archive) > 0 && s.archive[len(s.archive)-1] == number {
+		return s.openKept()
 	}
 	for i, seg := range s.sealed {
 		if seg.number == number {
@@ -96,18 +105,6 @@ func (s *shelf) get(number uint64) (*segment, error) {
 	}
 	s.shelve(seg)
 	return seg, nil
-}
-
-// openHistory opens the segment of old events, or makes it. The caller holds mu.
-func (s *shelf) openHistory() (*segment, error) {
-	if s.history != nil {
-		return s.history, nil
-	}
-	seg, err := openHistory(s.dir)
-	if err == nil {
-		s.history = seg
-	}
-	return seg, err
 }
 
 // shelve puts an open sealed segment among those kept open. The caller holds mu.
@@ -133,9 +130,9 @@ func (s *shelf) start(seg *segment) {
 func (s *shelf) forget(number uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if number == historyNumber && s.history != nil {
-		_ = s.history.close()
-		s.history = nil
+	if s.kept != nil && s.kept.number == number {
+		_ = s.kept.close() // every transaction is on disk
+		s.kept = nil
 	}
 	for i, seg := range s.sealed {
 		if seg.number == number {
@@ -200,7 +197,7 @@ func (s *shelf) close() error {
 	for _, seg := range s.sealed {
 		errs = append(errs, seg.close())
 	}
-	for _, seg := range []*segment{s.write, s.history} {
+	for _, seg := range []*segment{s.write, s.kept} {
 		if seg != nil {
 			errs = append(errs, seg.close())
 		}

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+
+	"github.com/millgate/millgate/collector/kpi"
 )
 
 // stored is what one block weighs in the books.
@@ -55,6 +57,7 @@ type commit struct {
 	Devices []DeviceLedger          `json:"devices,omitempty"` // deltas
 	Uplinks map[string]*uplinkState `json:"uplinks"`           // totals
 	Floor   map[Stream]uint64       `json:"floor,omitempty"`   // the first seq of each stream that is kept
+	Through *kpi.Position           `json:"through,omitempty"` // of the last report that it stored
 }
 
 // checkpoint stands at the head of each segment and is renewed every minute: opening reads it and replays the commits behind it.
@@ -68,6 +71,7 @@ type checkpoint struct {
 	Floor    map[Stream]uint64       `json:"floor"`
 	Sealed   []segmentEntry          `json:"sealed"` // all older segments that are still needed
 	Current  segmentEntry            `json:"current"`
+	Through  kpi.Position            `json:"through,omitzero"`
 }
 
 // books is the durable state in memory, as of the last commit.
@@ -81,25 +85,30 @@ type books struct {
 	floor    map[Stream]uint64
 	sealed   []segmentEntry // by number
 	current  segmentEntry
+	through  kpi.Position // of the newest report that was ever stored
 }
 
 func newBooks(epoch string) *books {
-	return &books{
+	b := &books{
 		epoch: epoch, devices: account{}, uplinks: map[string]*uplinkState{},
-		next: map[Stream]uint64{Readings: 1, Events: 1}, floor: map[Stream]uint64{Readings: 1, Events: 1},
+		next: map[Stream]uint64{}, floor: map[Stream]uint64{},
 		current: segmentEntry{Number: 1, Streams: map[Stream]span{}},
 	}
+	for _, s := range streams {
+		b.next[s], b.floor[s] = 1, 1
+	}
+	return b
 }
 
 func (b *books) checkpoint() *checkpoint {
 	return &checkpoint{Commit: b.commit, Epoch: b.epoch, Previous: b.previous, Next: b.next, Devices: b.devices.list(),
-		Uplinks: b.uplinks, Floor: b.floor, Sealed: b.sealed, Current: b.current}
+		Uplinks: b.uplinks, Floor: b.floor, Sealed: b.sealed, Current: b.current, Through: b.through}
 }
 
 func booksFrom(c *checkpoint) *books {
 	b := newBooks(c.Epoch)
 	b.commit, b.previous, b.current = c.Commit, c.Previous, c.Current
-	b.sealed = c.Sealed
+	b.sealed, b.through = c.Sealed, c.Through
 	maps.Copy(b.next, c.Next)
 	maps.Copy(b.floor, c.Floor)
 	maps.Copy(b.uplinks, c.Uplinks)
@@ -125,6 +134,9 @@ func (b *books) apply(c *commit) {
 	}
 	b.devices.add(deltas)
 	b.uplinks = c.Uplinks
+	if c.Through != nil {
+		b.through = *c.Through
+	}
 	maps.Copy(b.floor, c.Floor)
 }
 

@@ -22,6 +22,9 @@ type writer struct {
 	blocks     []encodedBlock          // of batch
 	buf        []byte                  // holds their bytes
 	checkpoint time.Time               // of the last one
+	trimmed    time.Time               // when the archive was last looked at
+	opened     int64                   // when the queue was, ms since 1970 UTC
+	begun      bool                    // this run's first block of readings has been closed
 }
 
 // Run commits until ctx is done, then commits what is open and returns. The error is that of the last commit, if it failed.
@@ -129,6 +132,9 @@ func (q *Queue) take() bool {
 	for _, b := range w.batch.closed {
 		b.Epoch, b.Catalogue, b.Seq = q.books.epoch, q.cat.hash, next[b.Stream]
 		next[b.Stream]++
+		if b.Stream == Readings && !w.begun {
+			b.Started, w.begun = w.opened, true
+		}
 	}
 	w.blocks = nil
 	w.uplinks, w.floor = map[string]*uplinkState{}, maps.Clone(q.live.floor)
@@ -194,7 +200,7 @@ func (q *Queue) writeBatch() (*commit, error) {
 // record is the commit of the batch. The caller holds mu.
 func (q *Queue) record() *commit {
 	w := &q.writer
-	c := &commit{Number: q.books.commit + 1, Time: drivers.Millis(time.Now()), Devices: w.batch.account.list(), Uplinks: map[string]*uplinkState{}, Floor: w.floor}
+	c := &commit{Number: q.books.commit + 1, Time: drivers.Millis(time.Now()), Devices: w.batch.account.list(), Uplinks: map[string]*uplinkState{}, Floor: w.floor, Through: w.batch.through}
 	var readings uint64
 	for _, b := range w.blocks {
 		c.Blocks = append(c.Blocks, b.stored)
@@ -209,7 +215,7 @@ func (q *Queue) record() *commit {
 	return c
 }
 
-// committed moves the books and wakes who waits for blocks.
+// committed moves the books and wakes who waits for blocks or for the commit.
 func (q *Queue) committed(record *commit) {
 	w := &q.writer
 	q.mu.Lock()
@@ -226,12 +232,11 @@ func (q *Queue) committed(record *commit) {
 	}
 	q.durable = max(q.durable, w.batch.pos)
 	q.uncommitted -= w.batch.size
+	q.reports -= w.batch.reports
 	w.batch.reset()
 	q.spare, w.batch, w.blocks = w.batch, nil, nil
-	if len(record.Blocks) > 0 {
-		close(q.wake)
-		q.wake = make(chan struct{})
-	}
+	close(q.wake)
+	q.wake = make(chan struct{})
 }
 
 // rollIfFull rolls if the batch might not fit into the write segment. It comes before the commit's record and checkpoint are made,

@@ -26,6 +26,7 @@ const (
 	EventQuarantined  EventKind = "quarantined"
 	EventBackPressure EventKind = "back_pressure"
 	EventLedger       EventKind = "ledger"
+	EventKPIGap       EventKind = "kpi_gap" // readings were gone before KPIs were computed from them
 
 	EventAddressRefused EventKind = "address_refused" // a device refuses a register that its map names
 	EventAddressBack    EventKind = "address_back"    // and does so no longer

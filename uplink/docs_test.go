@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/millgate/millgate/buffer"
+	"github.com/millgate/millgate/collector/kpi"
 	"github.com/millgate/millgate/drivers"
 )
 
@@ -45,10 +46,34 @@ func TestDocsListEveryCauseAndKind(t *testing.T) {
 	}
 }
 
+// TestDocsListEveryReasonGradeAndAbsence: the tables are closed lists, the same as the code's.
+func TestDocsListEveryReasonGradeAndAbsence(t *testing.T) {
+	code := readDoc(t, "../collector/kpi/result.go")
+	for head, constant := range map[string]string{"reason": `Reason\w+`, "quality": `\w+ +Grade`, "absent": `\w+ +Absence`} {
+		var want []string
+		for _, m := range regexp.MustCompile(`\t`+constant+` += "(\w+)"`).FindAllStringSubmatch(code, -1) {
+			want = append(want, m[1])
+		}
+		for file := range languages {
+			table := regexp.MustCompile(`(?s)\n\| ` + head + ` \| [^\n]+\n\|---\|---\|\n(.*?)\n\n`).FindStringSubmatch(readDoc(t, file))
+			if table == nil {
+				t.Fatalf("%s has no table of %s", file, head)
+			}
+			var got []string
+			for _, m := range regexp.MustCompile("(?m)^\\| `(\\w+)` \\| .+ \\|$").FindAllStringSubmatch(table[1], -1) {
+				got = append(got, m[1])
+			}
+			if len(want) == 0 || !reflect.DeepEqual(got, want) {
+				t.Errorf("%s lists %s %q, the code has %q", file, head, got, want)
+			}
+		}
+	}
+}
+
 func TestDocsExamplesFollowTheSchemas(t *testing.T) {
 	for file := range languages {
 		examples := regexp.MustCompile("(?s)```json\n(.*?)```").FindAllStringSubmatch(readDoc(t, file), -1)
-		order := []string{"readings", "events", "catalogue", "status"}
+		order := []string{"readings", "kpis", "events", "catalogue", "status"}
 		if len(examples) != len(order) {
 			t.Fatalf("%s has %d examples", file, len(examples))
 		}
@@ -64,6 +89,7 @@ func TestDocsExamplesFollowTheSchemas(t *testing.T) {
 func TestSchemasAndDocsNameEveryMember(t *testing.T) {
 	members := map[string][]any{
 		"readings":  {Object{}},
+		"kpis":      {kpi.Report{}, kpi.Window{}, kpi.Position{}, kpi.Result{}},
 		"events":    {drivers.Event{}, drivers.BlockRange{}, drivers.EventText{}},
 		"catalogue": {buffer.Catalogue{}, buffer.CatalogueDevice{}, buffer.CatalogueTag{}},
 		"status":    {Status{}, PendingStatus{}, ClockStatus{}, LedgerStatus{}, buffer.PreviousEpoch{}},

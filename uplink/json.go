@@ -10,8 +10,12 @@ import (
 
 // AppendBlock appends the message of b, whatever its stream.
 func AppendBlock(dst []byte, self Self, b *buffer.Block) []byte {
-	if b.Stream == buffer.Events {
+	switch b.Stream {
+	case buffer.Events:
 		return AppendEvents(dst, self, b)
+	case buffer.KPIs:
+		return AppendReport(dst, self, b)
+	case buffer.Readings:
 	}
 	return AppendReadings(dst, self, b)
 }
@@ -22,6 +26,10 @@ func AppendReadings(dst []byte, self Self, b *buffer.Block) []byte {
 	dst = appendHead(dst, self, b)
 	dst = append(dst, `,"catalogue":`...)
 	dst = appendString(dst, b.Catalogue)
+	if b.Started != 0 {
+		dst = append(dst, `,"started":`...)
+		dst = strconv.AppendInt(dst, b.Started, 10)
+	}
 	dst = append(dst, `,"readings":[`...)
 	split := newSplitter(b.Readings)
 	for rest := b.Readings; len(rest) > 0; {
@@ -35,6 +43,15 @@ func AppendReadings(dst []byte, self Self, b *buffer.Block) []byte {
 	dst = append(dst, ']')
 	dst = appendSeen(dst, b.Seen)
 	return append(dst, '}')
+}
+
+// AppendReport appends the message of a block of the stream kpis: a report, or a part of one.
+func AppendReport(dst []byte, self Self, b *buffer.Block) []byte {
+	dst = appendHead(dst, self, b)
+	dst = append(dst, `,"catalogue":`...)
+	dst = appendString(dst, b.Catalogue)
+	dst = append(dst, ',')
+	return append(dst, marshal(b.Report)[1:]...) // its members are the message's
 }
 
 // AppendEvents appends the message of a block of events.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/millgate/millgate/buffer"
+	"github.com/millgate/millgate/collector/kpi"
 	"github.com/millgate/millgate/drivers"
 )
 
@@ -19,9 +20,11 @@ type Message struct {
 	Epoch     string           `json:"epoch"`
 	Seq       uint64           `json:"seq"`
 	Catalogue string           `json:"catalogue"` // empty for events
+	Started   int64            `json:"started"`   // of readings: a run of the gateway began then, and with this block, ms since 1970 UTC; else 0
 	Readings  []Object         `json:"readings"`
 	Seen      map[string]int64 `json:"seen"` // device → when it last answered, ms since 1970 UTC
 	Events    []drivers.Event  `json:"events"`
+	Report    *kpi.Report      `json:"-"` // of the stream kpis; its members are the message's own
 }
 
 // Object is what one device said at one time.
@@ -45,6 +48,15 @@ func ParseMessage(payload []byte) (*Message, error) {
 		return nil, fmt.Errorf("message: version %d is not known here; version 1 is", m.V)
 	case m.Stream == "" || m.Epoch == "" || m.Seq == 0:
 		return nil, errors.New("message: stream, epoch or seq is missing")
+	}
+	if m.Stream == buffer.KPIs {
+		m.Report = new(kpi.Report)
+		if err := json.Unmarshal(payload, m.Report); err != nil {
+			return nil, fmt.Errorf("message: %w", err)
+		}
+		if m.Report.Window.To <= m.Report.Window.From {
+			return nil, errors.New("message: the window is missing, or ends before it begins")
+		}
 	}
 	for i := range m.Readings {
 		o := &m.Readings[i]

@@ -231,15 +231,23 @@ func (s *session) publish(ctx context.Context, f fed) error {
 		return fmt.Errorf("%w: %w", errQueue, f.err)
 	}
 	b := f.block
-	if b.Stream == buffer.Readings {
+	if b.Stream != buffer.Events {
 		if err := s.announce(ctx, b.Catalogue); err != nil {
 			return err
 		}
 	}
 	payload := AppendBlock(make([]byte, 0, s.size), s.u.self, b)
 	s.size = max(s.size, len(payload))
-	s.send(flight{block: b}, string(b.Stream), payload)
+	s.send(flight{block: b}, topicOf(b), payload)
 	return nil
+}
+
+// topicOf is where a block goes: KPIs have a topic for each kind of window.
+func topicOf(b *buffer.Block) string {
+	if b.Stream == buffer.KPIs {
+		return string(b.Stream) + "/" + string(b.Report.Window.Kind)
+	}
+	return string(b.Stream)
 }
 
 // announce makes sure that the broker holds a catalogue version.

@@ -51,14 +51,14 @@ var rooms = map[string]room{
 	"collector/kpi":            {inside: []string{"drivers"}},                  // pure: KPIs from readings
 	"collector":                {inside: []string{"collector/kpi", "drivers"}}, // knows devices as drivers only, and the queue as its Store
 	"buffer": {
-		inside: []string{"drivers"}, // stores readings, events and accounts; knows no protocol and no broker
+		inside: []string{"collector/kpi", "drivers"}, // stores readings, events, KPIs and accounts, and lets KPIs follow from readings; knows no protocol and no broker
 		outside: []string{
 			"github.com/klauspost/compress/zstd", "github.com/oklog/ulid/v2",
 			"go.etcd.io/bbolt", "go.etcd.io/bbolt/errors", // nobody else touches the files
 		},
 	},
 	"uplink": {
-		inside: []string{"buffer", "drivers"}, // turns blocks into messages
+		inside: []string{"buffer", "collector/kpi", "drivers"}, // turns blocks into messages
 		outside: []string{
 			"github.com/eclipse/paho.mqtt.golang", "github.com/eclipse/paho.mqtt.golang/packets", "github.com/oklog/ulid/v2",
 		},
