@@ -15,6 +15,7 @@ import (
 
 	"github.com/millgate/millgate/buffer"
 	"github.com/millgate/millgate/collector"
+	"github.com/millgate/millgate/collector/kpi"
 	"github.com/millgate/millgate/drivers"
 	"github.com/millgate/millgate/drivers/modbus"
 	"github.com/millgate/millgate/drivers/opcua"
@@ -35,7 +36,9 @@ type Site struct {
 	Lines     []Line   // serial lines, and those of known speed behind a bridge
 	Servers   []Server // of OPC UA
 	Catalogue *buffer.Catalogue
-	Warnings  Problems // what is allowed but hardly meant
+	KPI       *kpi.Config             // nil without equipment and accounts; the catalogue's
+	Manual    map[string]*drivers.Tag // tags of the device "manual" by name; nil if nothing can be entered
+	Warnings  Problems                // what is allowed but hardly meant
 }
 
 // Device is one device, resolved.
@@ -77,24 +80,25 @@ type site struct {
 	devices    []*deviceSpec
 	placed     [][]int               // of each device, the group of each of its points
 	maps       map[string]*deviceMap // by reference, each read once
+	kpis       kpiSpec
 }
 
 func newSite(file string) *site {
 	s := &site{document: document{file: file, problems: &Problems{}}, timezone: "Asia/Shanghai",
-		links: map[string]*linkSpec{}, maps: map[string]*deviceMap{}}
+		links: map[string]*linkSpec{}, maps: map[string]*deviceMap{}, kpis: kpiSpec{policy: Policy()}}
 	s.out.File, s.out.DataDir = file, "data"
 	return s
 }
 
 func (s *site) read(root ast.Node) {
-	s.object(root, "the site file",
+	s.object(root, "the site file", append([]field{
 		must("site", s.readSite),
 		must("gateway", s.readGateway),
 		may("buffer", s.readBuffer),
 		may("uplinks", s.list("uplinks", s.readUplink)),
 		may("links", s.readLinks),
 		must("devices", s.list("devices", s.readDevice)),
-	)
+	}, s.kpiFields()...)...)
 }
 
 // resolve brings the parts together, unless there are mistakes.
@@ -103,6 +107,7 @@ func (s *site) resolve() (*Site, error) {
 	s.resolveLinks()
 	s.resolveServers()
 	s.resolveDevices()
+	s.resolveKPIs()
 	if len(*s.problems) == 0 { // else devices are missing
 		s.budgetLines()
 		s.budgetServers()

@@ -76,7 +76,7 @@ func TestGoodSites(t *testing.T) {
 // checkTags says that points, rules and catalogue speak of the same tags.
 func checkTags(t *testing.T, s *Site) {
 	t.Helper()
-	n, links := 0, modbus.NewLinks()
+	n, links := len(s.Manual), modbus.NewLinks()
 	for i, d := range s.Devices {
 		described := s.Catalogue.Devices[i]
 		if d.Up == nil || d.Up.Name != "up" || described.ID != d.ID || described.Tags[0].Name != "up" {

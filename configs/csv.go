@@ -71,7 +71,7 @@ func (d *document) parseCSV(data []byte) ast.Node {
 			protocol = value
 		}
 	}
-	points := d.parseRows(strings.Join(lines[head:], ""), head, protocolOf(protocol))
+	points := d.parseRows(strings.Join(lines[head:], ""), head, d.pointTable(protocolOf(protocol)))
 	if points == nil {
 		return nil
 	}
@@ -134,20 +134,50 @@ func (d *document) decodeText(data []byte) (text string, ok bool) {
 
 var separators = []rune{',', ';', '\t'}
 
-// column is a column of a table: a key of points, or nothing.
-type column struct{ key string }
+// table is what the columns of a table may be, and how its cells are read.
+type table struct {
+	noun  string                      // what a line is, such as "a point"
+	empty string                      // what to do if there is no table
+	knows func(key string) bool       // whether a column may have this key
+	hint  func(key string) string     // what was probably meant by another one
+	cell  func(in tableCell) ast.Node // nil if it can not be read, which is noted
+	row   func(line int, pairs []*ast.MappingValueNode) ast.Node
+	units bool // whether a key may have the unit of the column behind it, in brackets
+}
+
+// tableCell is a cell that is not empty.
+type tableCell struct {
+	column
+	text       string
+	line, from int // from is the number of its column
+}
+
+// pointTable is a table of points.
+func (d *document) pointTable(in protocol) *table {
+	fields := (&pointSpec{protocol: in}).fields(d)
+	return &table{
+		noun:  "a point",
+		empty: "the file has no table: behind the lines with # one line names the keys of points, such as name, type and node or table and address, and one line follows for each point",
+		knows: func(key string) bool { return slices.ContainsFunc(fields, func(f field) bool { return f.key == key }) },
+		hint:  func(key string) string { return hint(key, fields) },
+		cell:  func(c tableCell) ast.Node { return d.cell(c.key, c.text, c.line, c.from) },
+		row:   func(line int, pairs []*ast.MappingValueNode) ast.Node { return mapNode(line, 1, pairs...) },
+	}
+}
+
+// column is a column of a table: a key, or nothing.
+type column struct{ key, unit string }
 
 // parseRows reads the table that begins behind so many lines; nil if there is none.
-func (d *document) parseRows(text string, before int, in protocol) *ast.SequenceNode {
-	fields := (&pointSpec{protocol: in}).fields(d)
+func (d *document) parseRows(text string, before int, t *table) *ast.SequenceNode {
 	head, _, _ := strings.Cut(text, "\n")
 	if strings.TrimSpace(head) == "" {
-		d.whole("the file has no table: behind the lines with # one line names the keys of points, such as name, type and node or table and address, and one line follows for each point")
+		d.whole("%s", t.empty)
 		return nil
 	}
 	d.headRow = before + 1
 	r := csv.NewReader(strings.NewReader(text))
-	r.Comma, r.FieldsPerRecord, r.LazyQuotes = separatorOf(head, fields), -1, true
+	r.Comma, r.FieldsPerRecord, r.LazyQuotes = t.separatorOf(head), -1, true
 	var columns []column
 	list := listNode(before+1, 1)
 	for {
@@ -164,18 +194,18 @@ func (d *document) parseRows(text string, before int, in protocol) *ast.Sequence
 		line += before
 		switch {
 		case columns == nil:
-			columns = d.readHead(cells, line, fields)
+			columns = d.readHead(cells, line, t)
 		case strings.HasPrefix(strings.TrimSpace(cells[0]), "#"): // switched off, or for people
 		default:
-			if point := d.readRow(cells, line, columns); point != nil {
-				list.Values = append(list.Values, point)
+			if row := d.readRow(cells, line, columns, t); row != nil {
+				list.Values = append(list.Values, row)
 			}
 		}
 	}
 }
 
 // separatorOf is what stands between the cells of the head: that with which most of them are keys.
-func separatorOf(head string, fields []field) rune {
+func (t *table) separatorOf(head string) rune {
 	best, most := separators[0], 0
 	for _, s := range separators {
 		r := csv.NewReader(strings.NewReader(head))
@@ -186,7 +216,7 @@ func separatorOf(head string, fields []field) rune {
 		}
 		n := 0
 		for _, c := range cells {
-			if knows(fields, headKey(c)) {
+			if t.knows(t.columnOf(c).key) {
 				n++
 			}
 		}
@@ -197,38 +227,45 @@ func separatorOf(head string, fields []field) rune {
 	return best
 }
 
-func knows(fields []field, key string) bool {
-	return slices.ContainsFunc(fields, func(f field) bool { return f.key == key })
+// unitForm is a key with the unit of its column.
+var unitForm = regexp.MustCompile(`^(.+?)\s*[(\[](.+)[)\]]$`)
+
+// columnOf reads a cell of the head.
+func (t *table) columnOf(cell string) column {
+	cell = strings.TrimSpace(foldWidth(cell))
+	unit := ""
+	if parts := unitForm.FindStringSubmatch(cell); parts != nil && t.units {
+		cell, unit = parts[1], parts[2]
+	}
+	return column{strings.ToLower(cell), unit}
 }
 
-func headKey(cell string) string { return strings.ToLower(strings.TrimSpace(foldWidth(cell))) }
-
-// readHead reads the line with the keys of points.
-func (d *document) readHead(cells []string, line int, fields []field) []column {
+// readHead reads the line with the keys.
+func (d *document) readHead(cells []string, line int, t *table) []column {
 	columns := make([]column, len(cells))
 	first := map[string]int{}
 	for i, c := range cells {
-		key, at := headKey(c), textNode(c, line, i+1)
+		in, at := t.columnOf(c), textNode(c, line, i+1)
 		switch {
-		case key == "":
-		case !knows(fields, key):
-			d.at(at, "a point has no key %q%s", key, hint(key, fields))
-			columns[i].key = unknownKey
-		case first[key] > 0:
-			d.at(at, "%q stands here a second time; the first is in column %s", key, columnName(first[key]))
-			columns[i].key = unknownKey
+		case in.key == "":
+		case !t.knows(in.key):
+			d.at(at, "%s has no key %q%s", t.noun, in.key, t.hint(in.key))
+			in.key = unknownKey
+		case first[in.key] > 0:
+			d.at(at, "%q stands here a second time; the first is in column %s", in.key, columnName(first[in.key]))
+			in.key = unknownKey
 		default:
-			first[key] = i + 1
-			columns[i].key = key
+			first[in.key] = i + 1
 		}
+		columns[i] = in
 	}
 	return columns
 }
 
 const unknownKey = "?" // of a column that was told to be wrong
 
-// readRow reads the line of a point; nil if it is empty.
-func (d *document) readRow(cells []string, line int, columns []column) ast.Node {
+// readRow reads a line; nil if it is empty.
+func (d *document) readRow(cells []string, line int, columns []column, t *table) ast.Node {
 	var pairs []*ast.MappingValueNode
 	for i, c := range cells {
 		at := textNode(c, line, i+1)
@@ -240,7 +277,7 @@ func (d *document) readRow(cells []string, line int, columns []column) ast.Node 
 		case strings.Contains(c, "\n"):
 			d.at(at, "there is a line break in the cell: write it without, or close the quotation mark with which it begins")
 		default:
-			if n := d.cell(columns[i].key, c, line, i+1); n != nil {
+			if n := t.cell(tableCell{columns[i], c, line, i + 1}); n != nil {
 				pairs = append(pairs, pairNode(textNode(columns[i].key, line, i+1), n))
 			}
 		}
@@ -248,7 +285,7 @@ func (d *document) readRow(cells []string, line int, columns []column) ast.Node 
 	if pairs == nil {
 		return nil
 	}
-	return mapNode(line, 1, pairs...)
+	return t.row(line, pairs)
 }
 
 // columnName is how spreadsheets name a column, counted from 1: A, B, …, Z, AA.

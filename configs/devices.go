@@ -106,6 +106,7 @@ func (s *site) resolveDevices() {
 		if line, twice := ids[d.id]; twice && d.id != "" {
 			s.at(d.at[""], "device %q stands here a second time; the first is in line %d", d.id, line)
 		}
+		s.checkNotManual(d)
 		ids[d.id] = d.at[""].GetToken().Position.Line
 		if d.modbus != nil {
 			s.checkPlace(d, places)
@@ -374,6 +375,7 @@ func (s *site) fillTags() error {
 		}
 		tags = tags[1+len(placed):]
 	}
+	s.fillManual(tags)
 	return nil
 }
 

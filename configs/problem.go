@@ -46,6 +46,9 @@ func (p Problems) sorted() Problems {
 	return slices.Compact(p)
 }
 
+// Suggestion is the known word nearest to s, as "; did you mean …?" for the end of a message; empty if none is near.
+func Suggestion(s string, known []string) string { return suggestion(s, known) }
+
 // suggestion is the known word nearest to s as ": did you mean …?", or nothing if none is near.
 func suggestion(s string, known []string) string {
 	best, distance := "", 3

@@ -46,15 +46,17 @@ and the way out. Without mistakes it prints what the gateway would do.`,
 
 // summary is what a site makes the gateway do, or what is wrong with it.
 type summary struct {
-	Site     string           `json:"site,omitempty"`
-	Gateway  string           `json:"gateway,omitempty"`
-	Devices  []deviceSummary  `json:"devices,omitempty"`
-	Lines    []lineSummary    `json:"lines,omitempty"`
-	Servers  []serverSummary  `json:"servers,omitempty"`
-	Uplinks  []string         `json:"uplinks,omitempty"`
-	Rate     float64          `json:"values_per_second"` // read, before report by exception
-	Warnings configs.Problems `json:"warnings,omitempty"`
-	Problems configs.Problems `json:"problems,omitempty"`
+	Site      string           `json:"site,omitempty"`
+	Gateway   string           `json:"gateway,omitempty"`
+	Devices   []deviceSummary  `json:"devices,omitempty"`
+	Lines     []lineSummary    `json:"lines,omitempty"`
+	Servers   []serverSummary  `json:"servers,omitempty"`
+	Uplinks   []string         `json:"uplinks,omitempty"`
+	Rate      float64          `json:"values_per_second"` // read, before report by exception
+	Equipment int              `json:"equipment,omitempty"`
+	Lacks     []lackSummary    `json:"lacks,omitempty"` // what would give the equipment more KPIs
+	Warnings  configs.Problems `json:"warnings,omitempty"`
+	Problems  configs.Problems `json:"problems,omitempty"`
 }
 
 type deviceSummary struct {
@@ -104,6 +106,9 @@ func summarize(site *configs.Site) summary {
 	for _, u := range site.Uplinks {
 		s.Uplinks = append(s.Uplinks, u.ID)
 	}
+	if site.KPI != nil {
+		s.Equipment, s.Lacks = len(site.KPI.Equipment), summarizeLacks(site)
+	}
 	return s
 }
 
@@ -129,6 +134,9 @@ func printSummary(w io.Writer, s summary) error {
 		return err
 	}
 	if err := printServers(w, s.Servers); err != nil {
+		return err
+	}
+	if err := printEquipment(w, s); err != nil {
 		return err
 	}
 	_, err := fmt.Fprintf(w, "\n%s/%s is good: %s, %s, %.1f values per second, %s\n", s.Site, s.Gateway,

@@ -72,7 +72,7 @@ var rooms = map[string]room{
 	},
 	"cmd/millgate": {
 		inside: []string{ // wires everything
-			"buffer", "collector", "configs", "drivers", "drivers/modbus", "drivers/modbus/modbussim",
+			"buffer", "collector", "collector/kpi", "configs", "drivers", "drivers/modbus", "drivers/modbus/modbussim",
 			"drivers/opcua", "drivers/opcua/opcuasim", "drivers/opcua/worker", "uplink",
 		},
 		outside: []string{
