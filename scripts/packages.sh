@@ -8,6 +8,7 @@ test -e /usr/include/stdio.h                     | libc6-dev             | the r
 command -v pkg-config                            | pkg-config            | finds libmodbus
 pkg-config --exists libmodbus                    | libmodbus-dev         | a Modbus server to read from
 command -v mosquitto                             | mosquitto             | a broker to publish to
+command -v mosquitto_sub                         | mosquitto-clients     | a subscriber that writes down what it gets
 /usr/bin/python3 -c 'import pymodbus'            | python3-pymodbus      | a second Modbus server to read from
 /usr/bin/python3 -c 'import serial'              | python3-serial        | needed by pymodbus
 /usr/bin/python3 -c 'import serial_asyncio'      | python3-serial-asyncio| needed by pymodbus

@@ -81,10 +81,10 @@ func queueStatus(ctx context.Context, site *configs.Site, stderr io.Writer) (s b
 func printQueue(w io.Writer, s buffer.Snapshot, site *configs.Site, by string) error {
 	fmt.Fprintf(w, "queue    %s (read by %s)\n", site.DataDir, by)
 	fmt.Fprintf(w, "on disk  %s, %s\n", plural(s.Segments, "segment"), bytesText(s.Bytes))
-	fmt.Fprintf(w, "epoch    %s, next blocks: readings %d, events %d\n", s.Epoch, s.Next[buffer.Readings], s.Next[buffer.Events])
+	fmt.Fprintf(w, "epoch    %s, next blocks: readings %d, kpis %d, events %d\n", s.Epoch, s.Next[buffer.Readings], s.Next[buffer.KPIs], s.Next[buffer.Events])
 	if s.Previous != nil {
-		fmt.Fprintf(w, "before   epoch %s ended with damage; its last blocks known: readings %d, events %d\n",
-			s.Previous.Epoch, s.Previous.Last[buffer.Readings], s.Previous.Last[buffer.Events])
+		fmt.Fprintf(w, "before   epoch %s ended with damage; its last blocks known: readings %d, kpis %d, events %d\n",
+			s.Previous.Epoch, s.Previous.Last[buffer.Readings], s.Previous.Last[buffer.KPIs], s.Previous.Last[buffer.Events])
 	}
 	if s.DiskError != "" {
 		fmt.Fprintf(w, "ERROR    readings can not be written to disk: %s\n", s.DiskError)

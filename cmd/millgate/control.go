@@ -29,6 +29,10 @@ import (
 //	GET  /v1/trace?place=    the last frames of the link there ([]modbus.Frame)
 //	GET  /v1/plan?device=    what a device is asked for, and what was learned of it ([]groupPlan)
 //	POST /v1/forget          makes a device's drivers learn anew (probeOrder)
+//	POST /v1/inputs          what people entered, as far as the local history reaches ({}, []enteredInput)
+//	POST /v1/kpis            where every KPI stands ({}, []kpiStanding)
+//	POST /v1/explain         computes one KPI anew (explainOrder, explainedKPI)
+//	POST /v1/input           stores what a person entered (inputOrder, enteredInput)
 const controlFile = "millgate.sock"
 
 // maxSocketPath is below what every system accepts for a Unix socket's path (108 bytes on Linux, 104 on macOS).
@@ -40,6 +44,7 @@ type gatewayStatus struct {
 	Site    string                   `json:"site"`
 	Gateway string                   `json:"gateway"`
 	Queue   buffer.Snapshot          `json:"queue"`
+	KPIs    *buffer.FollowerSnapshot `json:"kpis,omitempty"` // nil without equipment
 	Devices []collector.DeviceStatus `json:"devices"`
 	Links   []modbus.LinkStatus      `json:"links"`
 	Servers []opcua.ServerStatus     `json:"servers"` // OPC UA
@@ -56,6 +61,10 @@ type refusedPoint struct {
 func (g *gateway) status() gatewayStatus {
 	s := gatewayStatus{Version: versionText(), Site: g.site.ID, Gateway: g.site.Gateway, Queue: g.queue.Snapshot(), Devices: g.collector.Snapshot(), Links: g.links.Snapshot(),
 		Servers: g.workers.Snapshot()}
+	if g.follower != nil {
+		snapshot := g.follower.Snapshot()
+		s.KPIs = &snapshot
+	}
 	for _, u := range g.uplinks {
 		s.Uplinks = append(s.Uplinks, u.Snapshot())
 	}
@@ -114,6 +123,10 @@ func (g *gateway) controls() http.Handler {
 	mux.HandleFunc("GET /v1/trace", g.serveTrace)
 	mux.HandleFunc("GET /v1/plan", g.servePlan)
 	mux.HandleFunc("POST /v1/forget", g.serveForget)
+	mux.HandleFunc("POST /v1/inputs", g.serveInputs)
+	mux.HandleFunc("POST /v1/kpis", g.serveKPIs)
+	mux.HandleFunc("POST /v1/explain", g.serveExplain)
+	mux.HandleFunc("POST /v1/input", g.serveInput)
 	return mux
 }
 

@@ -165,7 +165,7 @@ func (d *demo) openSite() error {
 }
 
 // demoSupply says which machine a meter measures.
-var demoSupply = map[string]string{"meter-cnc": "cnc-1", "meter-press": "press-1"}
+var demoSupply = map[string]string{"meter-cnc": "cnc-1", "meter-press": "press-1", "meter-lathe": "lathe-1", "meter-air": "air-1"}
 
 // wireMeters gives each meter the load of its machine: the same seed and the same steps are the same load.
 func (d *demo) wireMeters() {
@@ -253,6 +253,9 @@ func (d *demo) close() error {
 func (d *demo) conclude(w io.Writer) error {
 	fmt.Fprintln(w, "\nledger, in readings")
 	if err := printLedger(w, d.after.Ledger); err != nil {
+		return err
+	}
+	if err := d.board.kpis.conclude(w, d.site.KPI); err != nil {
 		return err
 	}
 	got, acknowledged := d.board.received(), d.acknowledged()

@@ -11,11 +11,14 @@ import (
 	"sync"
 	"time"
 
+	"github.com/millgate/millgate/buffer"
 	"github.com/millgate/millgate/configs"
 )
 
 // board is what the demo's subscriber has received: the counts, and the last of each tag.
 type board struct {
+	kpis demoKPIs
+
 	mu   sync.Mutex
 	got  *received
 	last map[tagName]json.RawMessage // absent while the tag is bad
@@ -26,11 +29,17 @@ type tagName struct{ device, tag string }
 func newBoard() *board { return &board{got: newReceived(), last: map[tagName]json.RawMessage{}} }
 
 func (b *board) take(topic string, payload []byte) {
+	if strings.Contains(topic, "/catalogue/") {
+		b.kpis.takeCatalogue(payload)
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	m, _ := b.got.take(topic, payload)
 	if m == nil {
 		return
+	}
+	if m.Stream == buffer.Readings {
+		b.kpis.take(m)
 	}
 	for _, o := range m.Readings {
 		for tag, value := range o.Values {
@@ -122,8 +131,8 @@ func (s *screen) run(ctx context.Context, ended <-chan struct{}) error {
 
 func (s *screen) greet() error {
 	d := s.demo
-	_, err := fmt.Fprintf(s.w, "%s (%s): %d simulated devices, broker %s, files in %s\nIn a second terminal: go run ./cmd/millgate subscribe %s\n",
-		d.site.Name, d.site.ID, len(d.site.Devices), d.brokerURL, d.dir, d.brokerURL)
+	_, err := fmt.Fprintf(s.w, "%s (%s): %d simulated devices, broker %s, files in %s\nIn a second terminal: go run ./cmd/millgate subscribe %s\n"+
+		"                      go run ./cmd/millgate kpi list %s\n", d.site.Name, d.site.ID, len(d.site.Devices), d.brokerURL, d.dir, d.brokerURL, d.path("demo.yaml"))
 	return err
 }
 
@@ -139,6 +148,15 @@ func (s *screen) show(now time.Time) error {
 	if err := printTable(&text, s.deviceRows()); err != nil {
 		return err
 	}
+	kpis, err := s.demo.board.kpis.rows(s.demo.site.KPI)
+	if err != nil {
+		return err
+	}
+	text.WriteByte('\n')
+	if err := printTable(&text, kpis); err != nil {
+		return err
+	}
+	text.WriteByte('\n')
 	queue := s.demo.gateway.queue.Snapshot()
 	var stored, pending uint64
 	for _, next := range queue.Next {
@@ -160,7 +178,7 @@ func (s *screen) show(now time.Time) error {
 			return err
 		}
 	}
-	_, err := io.WriteString(s.w, "\n"+text.String())
+	_, err = io.WriteString(s.w, "\n"+text.String())
 	return err
 }
 

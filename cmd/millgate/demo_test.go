@@ -66,6 +66,11 @@ func checkScreen(t *testing.T, s *screen) {
 		`meter-cnc +up +- +- +[0-9.]+ kW +[0-9.]+ kWh +- +加工中心电表`,
 		`meter-press +up +- +- +[0-9.]+ kW +[0-9.]+ kWh +- +冲床电表`,
 		`meter-air +up +- +- +[0-9.]+ kW +[0-9.]+ kWh +- +空压站电表`,
+		`meter-lathe +up +- +- +[0-9.]+ kW +[0-9.]+ kWh +- +老车床电表`,
+		`so far +producing +waiting +alarm +off +unknown +parts +energy +age +over 10 a +name`,
+		`M-01 .* [0-9]+ +[0-9.]+ kWh +[0-9]+\.[0-9]+ a +no +一号立式加工中心`,
+		`M-02 .* - +[0-9.]+ kWh +[0-9]+\.[0-9]+ a +yes +老车床`,
+		`K-01 +- +- +- +- +- +- +[0-9.]+ kWh +[0-9]+\.[0-9]+ a +- +一号空压机`,
 		`readings +[1-9][0-9]* stored, [1-9][0-9]* acknowledged, 0 pending`,
 	} {
 		if !regexp.MustCompile(`(?m)^` + row).MatchString(drawn.String()) {

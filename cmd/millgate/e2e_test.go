@@ -45,6 +45,7 @@ func TestE2E(t *testing.T) {
 		{"WrongPassword", testWrongPassword},
 		{"ModbusFaults", testModbusFaults},
 		{"DurableBeforePublished", testDurableBeforePublished},
+		{"AuditKPIs", testAuditKPIs},
 		{"Sigterm", testSigterm},
 		{"SecondGateway", testSecondGateway},
 		{"SerialReplug", testSerialReplug},

@@ -31,6 +31,8 @@ func instrumentFor(rule collector.TagRule) instrument {
 	switch {
 	case tag.Type == drivers.TypeBool:
 		return boolInstrument(has)
+	case tag.Unit == "m3/min":
+		return (*load).air
 	case has("ratio"):
 		return func(*load) float64 { return 1 }
 	case strings.HasSuffix(unit, ".h"):
@@ -96,6 +98,9 @@ func truth(b bool) float64 {
 func boolInstrument(has func(...string) bool) instrument {
 	if has("fault", "alarm", "error") {
 		return func(l *load) float64 { return truth(l.state == machineAlarm) }
+	}
+	if has("lamp") {
+		return func(l *load) float64 { return truth(l.lamp()) }
 	}
 	return func(l *load) float64 { return truth(l.state == machineRunning) }
 }

@@ -88,7 +88,7 @@ Begin with "millgate demo", which needs nothing; then "millgate check" and "mill
 	}
 	group(root,
 		demoCommand(), runCommand(), checkCommand(), probeCommand(), scanCommand(), browseCommand(ownWorkers{}, serverInSite), simulateCommand(),
-		subscribeCommand(), trustCommand(), mapsCommand(), bufferCommand(), versionCommand(), workerCommand(),
+		subscribeCommand(), auditCommand(), kpiCommand(), inputCommand(), trustCommand(), mapsCommand(), bufferCommand(), versionCommand(), workerCommand(),
 	)
 	root.CompletionOptions.HiddenDefaultCmd = true
 	return root

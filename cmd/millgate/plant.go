@@ -35,12 +35,13 @@ type load struct {
 	amps     [3]float64
 	watts    [3]float64 // = volts × amps × pf
 	pf       float64
-	energy   float64 // kWh, the integral of watts
-	reactive float64 // kvarh
-	hours    float64 // running
-	cycle    float64 // of the part in work, 0 to 1
-	parts    float64 // whole
-	heat     float64 // °C
+	energy   float64       // kWh, the integral of watts
+	reactive float64       // kvarh
+	hours    float64       // running
+	age      time.Duration // since it was made
+	cycle    float64       // of the part in work, 0 to 1
+	parts    float64       // whole
+	heat     float64       // °C
 }
 
 const (
@@ -72,6 +73,7 @@ func (l *load) step(now time.Time, dt time.Duration) {
 		l.change(now)
 	}
 	seconds := dt.Seconds()
+	l.age += dt
 	l.level += (l.target() - l.level) * (1 - math.Exp(-seconds/1.5))
 	l.sag += -l.sag*seconds/120 + 0.3*math.Sqrt(seconds)*l.rng.NormFloat64()
 	l.sag = min(max(l.sag, -6), 6)
@@ -139,3 +141,25 @@ func (l *load) tangent() float64 { return math.Sqrt(1-l.pf*l.pf) / l.pf }
 
 // hertz is the mains frequency: steadier than anything else here.
 func (l *load) hertz() float64 { return mainsHertz + 0.003*l.sag }
+
+// lampPeriod is how often the lamp of a machine at work is lit.
+const lampPeriod = time.Second
+
+// lamp is the green lamp on top: it blinks while the machine works, is steady while it waits for somebody, else dark.
+func (l *load) lamp() bool {
+	return l.state == machineIdle || (l.state == machineRunning && l.age%lampPeriod < lampPeriod/2)
+}
+
+// unloaded is the share of rated power at which a compressor turns without delivering.
+const unloaded = 0.15
+
+// specificPower is what a compressor takes for its air above what it takes unloaded, kW for m3/min.
+const specificPower = 6.0
+
+// air is what a compressor delivers, m3/min at inlet conditions.
+func (l *load) air() float64 {
+	if l.state != machineRunning {
+		return 0
+	}
+	return max(0, l.power()/1000-unloaded*l.rated) / specificPower
+}

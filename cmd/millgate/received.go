@@ -15,10 +15,10 @@ import (
 // received is what a subscriber keeps of the blocks it got, so that it can tell a repetition from news and name what is missing: the
 // sequence (epoch, stream) of each block with the numbers that are missing from it. It is the reference for writing one's own.
 type received struct {
-	blocks, readings, events uint64 // each counted once
-	repeated                 uint64
-	faults                   uint64 // notices of kinds that must not happen
-	sequences                map[sequence]*progress
+	blocks, readings, kpis, events uint64 // each counted once
+	repeated                       uint64
+	faults                         uint64 // notices of kinds that must not happen
+	sequences                      map[sequence]*progress
 }
 
 // sequence is what block numbers count up in.
@@ -171,6 +171,9 @@ func (r *received) verifyCatalogue(hash string, payload []byte) []notice {
 func (r *received) count(m *uplink.Message) {
 	r.blocks++
 	r.events += uint64(len(m.Events))
+	if m.Report != nil {
+		r.kpis += uint64(len(m.Report.Results))
+	}
 	for _, o := range m.Readings {
 		r.readings += uint64(len(o.Values) + len(o.Bad))
 	}
@@ -193,6 +196,6 @@ func (r *received) missing() (n uint64) {
 func (r *received) good() bool { return r.faults == 0 && r.missing() == 0 }
 
 func (r *received) String() string {
-	return fmt.Sprintf("%d blocks with %d readings and %d events; %d missing, %d repeated, %d faults",
-		r.blocks, r.readings, r.events, r.missing(), r.repeated, r.faults)
+	return fmt.Sprintf("%d blocks with %d readings, %d KPIs and %d events; %d missing, %d repeated, %d faults",
+		r.blocks, r.readings, r.kpis, r.events, r.missing(), r.repeated, r.faults)
 }

@@ -61,6 +61,7 @@ type gateway struct {
 	site      *configs.Site
 	log       *slog.Logger
 	queue     *buffer.Queue
+	follower  *buffer.Follower // nil without equipment
 	uplinks   []*uplink.Uplink
 	links     *modbus.Links
 	workers   *opcua.Workers
@@ -78,6 +79,9 @@ func openGateway(site *configs.Site, log *slog.Logger) (*gateway, error) {
 	site.Catalogue = nil // the queue has its own
 	g := &gateway{site: site, log: log, queue: queue, links: modbus.NewLinks(), workers: opcua.NewWorkers(), faults: recordFaults(filepath.Join(site.DataDir, "trace"), log)}
 	g.links.Log, g.links.OnFault, g.workers.Log = log, g.faults.record, log
+	if g.follower, err = newFollower(site, queue); err != nil {
+		return nil, errors.Join(err, g.close())
+	}
 	self := uplink.Self{Site: site.ID, Gateway: site.Gateway, Version: versionText(), Clock: clockStatus}
 	for _, cfg := range site.Uplinks {
 		g.uplinks = append(g.uplinks, uplink.New(cfg, self, queue, log))
@@ -150,7 +154,8 @@ func (g *gateway) driver(group configs.Group, seen int64, last map[string]int64)
 const settling = 8 * time.Second
 
 // run works until ctx is done. Then it stops in the order in which data flows, so that each room still finds the next one at work:
-// polling ends, the queue commits, the uplinks deliver what they can in a moment, and the queue commits their acknowledgements.
+// polling ends, the queue commits, the KPIs follow from what it committed, it commits those, the uplinks deliver what they can in a moment,
+// and the queue commits their acknowledgements.
 func (g *gateway) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -160,6 +165,7 @@ func (g *gateway) run(ctx context.Context) error {
 
 	defer time.AfterFunc(settling, debug.FreeOSMemory).Stop() // what it took to get going
 	queue := start(g.queue.Run)
+	kpis := start(g.computeKPIs)
 	uplinks := start(g.publish)
 	control := start(g.serveControl)
 	books := start(g.publishLedger)
@@ -172,7 +178,8 @@ func (g *gateway) run(ctx context.Context) error {
 
 	g.log.Info("the gateway stops")
 	failure := errors.Join(polling.stop(), books.stop())
-	g.tell(drivers.EventGatewayStop, "the gateway has stopped", "网关已停止")
+	g.awaitCommit(g.tell(drivers.EventGatewayStop, "the gateway has stopped", "网关已停止"))
+	_ = kpis.stop()  // it has logged what went wrong; behind what it has not taken the next start goes on
 	_ = queue.stop() // what it could not commit, the last commit below tries again
 	g.awaitDelivery()
 	_, _ = uplinks.stop(), control.stop() // they have logged what went wrong
@@ -213,13 +220,17 @@ func (g *gateway) publishLedger(ctx context.Context) error {
 }
 
 func (g *gateway) tellLedger() error {
-	ledger := g.queue.Snapshot().Ledger
+	snapshot := g.queue.Snapshot()
+	ledger := snapshot.Ledger
 	fields, err := json.Marshal(ledger)
 	if err != nil {
 		return fmt.Errorf("encode the ledger: %w", err)
 	}
 	event := drivers.Event{Time: drivers.Millis(time.Now()), Kind: drivers.EventLedger, Severity: drivers.Info, Subject: "queue", Fields: fields,
 		Text: drivers.EventText{EN: "the ledger balances: every reading that was due is accounted for", ZH: "对账平衡：每一条应采读数均有着落"}}
+	if last := snapshot.Next[buffer.Readings] - 1; last > 0 { // so that a subscriber knows what to compare it with
+		event.Ref = &drivers.BlockRange{Stream: string(buffer.Readings), From: 1, To: last}
+	}
 	if wrong := ledger.Imbalances(); len(wrong) > 0 {
 		event.Severity = drivers.Severe
 		event.Text = drivers.EventText{EN: "the ledger does not balance: " + strings.Join(wrong, "; "), ZH: "对账不平衡：" + strings.Join(wrong, "; ")}
@@ -252,11 +263,12 @@ func (g *gateway) delivering() bool {
 	return false
 }
 
-// tell puts an event of the gateway itself into the queue.
-func (g *gateway) tell(kind drivers.EventKind, en, zh string) {
+// tell puts an event of the gateway itself into the queue, at pos.
+func (g *gateway) tell(kind drivers.EventKind, en, zh string) (pos uint64) {
 	event := drivers.Event{Time: drivers.Millis(time.Now()), Kind: kind, Severity: drivers.Info, Subject: "gateway",
 		Text: drivers.EventText{EN: en, ZH: zh}}
-	_, _ = g.queue.Append(nil, []drivers.Event{event}, nil) // only readings can be refused
+	pos, _ = g.queue.Append(nil, []drivers.Event{event}, nil) // only readings can be refused
+	return pos
 }
 
 // close releases the files and connections, after run.

@@ -30,7 +30,7 @@ func subscribeCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "subscribe BROKER",
 		Short: "Print what gateways publish, and check it: gaps, repetitions, hashes",
-		Long: `The reference subscriber. It prints readings and events, counts a block that comes twice once, names the blocks that are
+		Long: `The reference subscriber. It prints readings, KPIs and events, counts a block that comes twice once, names the blocks that are
 missing, and verifies catalogues against the hash in their topic. It ends with Ctrl-C, or after --count blocks;
 exit code 1 if blocks are missing or wrong.
 
@@ -236,7 +236,7 @@ func (p *printer) print(forScripts any, forPeople string) {
 	p.err = json.NewEncoder(p.w).Encode(forScripts)
 }
 
-// messageText is a block for people: one line per device and time, or per event.
+// messageText is a block for people: one line per device and time, per KPI, or per event.
 func messageText(m *uplink.Message) string {
 	var b strings.Builder
 	for _, o := range m.Readings {
@@ -254,6 +254,9 @@ func messageText(m *uplink.Message) string {
 	}
 	for _, device := range slices.Sorted(maps.Keys(m.Seen)) {
 		fmt.Fprintf(&b, "%s %s  unchanged\n", clockText(m.Seen[device]), printable(device))
+	}
+	if m.Report != nil {
+		b.WriteString(reportText(m.Report))
 	}
 	for _, e := range m.Events {
 		fmt.Fprintf(&b, "%s %s %s %s: %s\n", clockText(e.Time), printable(string(e.Severity)), printable(string(e.Kind)), printable(e.Subject), printable(e.Text.EN))

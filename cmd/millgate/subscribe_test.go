@@ -108,8 +108,8 @@ func TestSubscribe(t *testing.T) {
 		code   int
 		says   string
 	}{
-		{"complete", 2, 0, "received 2 blocks with 2 readings and 0 events; 0 missing"},
-		{"gap", 3, 1, "received 2 blocks with 2 readings and 0 events; 1 missing"},
+		{"complete", 2, 0, "received 2 blocks with 2 readings, 0 KPIs and 0 events; 0 missing"},
+		{"gap", 3, 1, "received 2 blocks with 2 readings, 0 KPIs and 0 events; 1 missing"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			broker, at := openTestBroker(t, "127.0.0.1:0")
