@@ -200,22 +200,7 @@ func TestArchiveHasItsShare(t *testing.T) {
 	}
 	r.reopen()
 	r.balanced()
-	c := r.Cursor(testUplink)
-	var got, told ranges
-	for range 2 {
-		for _, b := range drain(t, c) {
-			if b.Stream == KPIs {
-				got.add(b.Seq, b.Seq)
-			}
-			for _, e := range b.Events {
-				if e.Ref != nil && e.Ref.Stream == string(KPIs) {
-					told.add(e.Ref.From, e.Ref.To)
-				}
-			}
-			c.Acknowledge(b)
-		}
-		r.commit()
-	}
+	got, told := r.outcome(KPIs)
 	for seq := uint64(1); seq <= 5; seq++ {
 		if got.has(seq) == told.has(seq) {
 			t.Errorf("report %d: delivered %v, told lost %v", seq, got.has(seq), told.has(seq))

@@ -90,6 +90,27 @@ func (r *rig) balanced() {
 	}
 }
 
+// outcome delivers all there is: which blocks of the stream came, and which an event says are lost.
+func (r *rig) outcome(stream Stream) (got, told ranges) {
+	r.t.Helper()
+	c := r.Cursor(testUplink)
+	for range 2 {
+		for _, b := range drain(r.t, c) {
+			if b.Stream == stream {
+				got.add(b.Seq, b.Seq)
+			}
+			for _, e := range b.Events {
+				if e.Ref != nil && e.Ref.Stream == string(stream) {
+					told.add(e.Ref.From, e.Ref.To)
+				}
+			}
+			c.Acknowledge(b)
+		}
+		r.commit()
+	}
+	return got, told
+}
+
 // drain takes what Next gives without waiting.
 func drain(t *testing.T, c *Cursor) []*Block {
 	t.Helper()

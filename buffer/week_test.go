@@ -51,23 +51,13 @@ func openWeek(c *buffer.Catalogue, dir string) (*buffer.Queue, *buffer.Follower,
 // weekCatalogue names all tags that the factory's devices tell.
 func weekCatalogue(week *kpisim.Week) *buffer.Catalogue {
 	c := &buffer.Catalogue{V: 1, Site: "factory", Gateway: "gw-01", Timezone: "Asia/Shanghai", KPI: week.Config}
-	place, known := map[string]int{}, map[string]bool{}
-	for i := range week.Blocks {
-		for _, r := range week.Blocks[i].Readings {
-			if known[r.Tag.String()] {
-				continue
-			}
-			known[r.Tag.String()] = true
-			n, ok := place[r.Tag.Device]
-			if !ok {
-				n = len(c.Devices)
-				place[r.Tag.Device] = n
-				c.Devices = append(c.Devices, buffer.CatalogueDevice{ID: r.Tag.Device, Protocol: "modbus", Tags: []buffer.CatalogueTag{buffer.UpTag()}})
-			}
-			if r.Tag.Name != "up" {
-				c.Devices[n].Tags = append(c.Devices[n].Tags, buffer.CatalogueTag{Name: r.Tag.Name, Kind: r.Tag.Kind.String(), Type: r.Tag.Type.String(), Interval: 1000})
-			}
+	ids, tags := week.Devices()
+	for _, id := range ids {
+		d := buffer.CatalogueDevice{ID: id, Protocol: "modbus", Tags: []buffer.CatalogueTag{buffer.UpTag()}}
+		for _, tag := range tags[id] {
+			d.Tags = append(d.Tags, buffer.CatalogueTag{Name: tag.Name, Kind: tag.Kind.String(), Type: tag.Type.String(), Interval: 1000})
 		}
+		c.Devices = append(c.Devices, d)
 	}
 	return c
 }

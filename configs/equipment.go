@@ -20,9 +20,6 @@ type equipmentSpec struct {
 	out        kpi.Equipment
 }
 
-// siteSubject is the subject of the site's own KPIs.
-const siteSubject = "site"
-
 // readEquipmentList reads the list of equipment, or the name of the table in which it stands; a list may name tables, too.
 func (s *site) readEquipmentList(n ast.Node) {
 	one := func(n ast.Node) {
@@ -159,7 +156,7 @@ func (s *site) checkEquipmentIDs() {
 		where := d.problem(n, "")
 		switch first, twice := lines[id]; {
 		case id == "":
-		case id == siteSubject:
+		case id == kpi.SiteSubject:
 			d.at(n, "%s %q: this name is the site's own; take another", what, id)
 		case twice:
 			d.at(n, "%s %q stands here a second time; the first is in %s", what, id, first)

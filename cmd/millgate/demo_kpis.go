@@ -139,7 +139,7 @@ func (k *demoKPIs) rows(config *kpi.Config) ([][]string, error) {
 // demoFigures are the KPIs of the last lines: what one of a kind of equipment, or the whole site, has.
 var demoFigures = [][2]string{
 	{"K-01", "operating_compressor_specific_power"}, {"plant", "account_electricity"}, {"plant", "account_co2"},
-	{siteSubject, "nc_rate_by_equipment"}, {siteSubject, "networking_rate"}, {siteSubject, "share_over_10y_by_count"},
+	{kpi.SiteSubject, "nc_rate_by_equipment"}, {kpi.SiteSubject, "networking_rate"}, {kpi.SiteSubject, "share_over_10y_by_count"},
 }
 
 // conclude prints what the production day has come to so far, and says that it is not final.

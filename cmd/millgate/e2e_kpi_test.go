@@ -104,25 +104,13 @@ func newFactory(t *testing.T, b *broker) *factory {
 // catalogue names all tags that the factory's devices tell.
 func (f *factory) catalogue() *buffer.Catalogue {
 	c := &buffer.Catalogue{V: 1, Site: "factory", Gateway: "gw-01", Timezone: "Asia/Shanghai", KPI: f.week.Config}
-	place := map[string]int{}
-	known := map[string]bool{}
-	for i := range f.week.Blocks {
-		for j := range f.week.Blocks[i].Readings {
-			tag := f.week.Blocks[i].Readings[j].Tag
-			if known[tag.String()] {
-				continue
-			}
-			known[tag.String()] = true
-			n, ok := place[tag.Device]
-			if !ok {
-				n = len(c.Devices)
-				place[tag.Device] = n
-				c.Devices = append(c.Devices, buffer.CatalogueDevice{ID: tag.Device, Protocol: "modbus", Tags: []buffer.CatalogueTag{buffer.UpTag()}})
-			}
-			if tag.Name != "up" {
-				c.Devices[n].Tags = append(c.Devices[n].Tags, buffer.CatalogueTag{Name: tag.Name, Kind: tag.Kind.String(), Type: tag.Type.String(), Interval: 1000})
-			}
+	ids, tags := f.week.Devices()
+	for _, id := range ids {
+		d := buffer.CatalogueDevice{ID: id, Protocol: "modbus", Tags: []buffer.CatalogueTag{buffer.UpTag()}}
+		for _, tag := range tags[id] {
+			d.Tags = append(d.Tags, buffer.CatalogueTag{Name: tag.Name, Kind: tag.Kind.String(), Type: tag.Type.String(), Interval: 1000})
 		}
+		c.Devices = append(c.Devices, d)
 	}
 	return c
 }

@@ -119,12 +119,9 @@ func loadWithKPIs(file string) (*configs.Site, error) {
 	return site, err
 }
 
-// siteSubject is the subject of KPIs of the whole site.
-const siteSubject = "site"
-
 // subjectNamed is the id of equipment, an account, or the site.
 func subjectNamed(site *configs.Site, id string) (string, error) {
-	ids := []string{siteSubject}
+	ids := []string{kpi.SiteSubject}
 	for _, e := range site.KPI.Equipment {
 		ids = append(ids, e.ID)
 	}
@@ -156,7 +153,7 @@ var scopeNoun = map[string]string{"equipment": "equipment", "account": "the acco
 
 func scopeOf(site *configs.Site, subject string) string {
 	switch {
-	case subject == siteSubject:
+	case subject == kpi.SiteSubject:
 		return "site"
 	case slices.ContainsFunc(site.KPI.Equipment, func(e kpi.Equipment) bool { return e.ID == subject }):
 		return "equipment"

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/millgate/millgate/collector/kpi"
 	"github.com/millgate/millgate/configs"
 )
 
@@ -17,7 +18,7 @@ func printStanding(w io.Writer, site *configs.Site, all []kpiStanding) error {
 	for _, a := range site.KPI.Accounts {
 		subjects = append(subjects, subject{a.ID, a.Name})
 	}
-	subjects = append(subjects, subject{siteSubject, site.Name})
+	subjects = append(subjects, subject{kpi.SiteSubject, site.Name})
 	printed := 0
 	for _, s := range subjects {
 		var rows, absent [][]string

@@ -64,15 +64,6 @@ type ConditionError struct {
 // Error gives both.
 func (e *ConditionError) Error() string { return fmt.Sprintf("column %d: %s", e.Column, e.Reason) }
 
-// CheckCondition says whether an expression of StateRule.If and the like can be understood, and which tags and roles it names.
-func CheckCondition(text string) (names []string, err error) {
-	e, err := ParseCondition(text)
-	if err != nil {
-		return nil, err
-	}
-	return e.Names(), nil
-}
-
 // Names are the tags ("device.tag") and roles that a condition reads, each once, in order of appearance.
 func (e *Expr) Names() []string {
 	var names []string

@@ -131,3 +131,25 @@ func NewWeek(seed uint64) *Week {
 	w.Blocks = pack(events, devices)
 	return w
 }
+
+// Devices are the tags that the week's readings are of, each once, by device and as they first come; `up` is not among them.
+func (w *Week) Devices() (ids []string, tags map[string][]*drivers.Tag) {
+	tags = map[string][]*drivers.Tag{}
+	known := map[string]bool{}
+	for i := range w.Blocks {
+		for j := range w.Blocks[i].Readings {
+			tag := w.Blocks[i].Readings[j].Tag
+			if known[tag.String()] {
+				continue
+			}
+			known[tag.String()] = true
+			if _, ok := tags[tag.Device]; !ok {
+				ids, tags[tag.Device] = append(ids, tag.Device), nil
+			}
+			if tag.Name != "up" {
+				tags[tag.Device] = append(tags[tag.Device], tag)
+			}
+		}
+	}
+	return ids, tags
+}
